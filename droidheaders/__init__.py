@@ -1,0 +1,3 @@
+"""linux-headers-$(uname -r) for whatever Android kernel is running behind adb."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,60 @@
+"""The one error type people see: a sentence, a hint, an exit code."""
+
+from __future__ import annotations
+
+
+class DroidheadersError(Exception):
+    """Something a person has to know; never a bug of ours.
+
+    `message` is one sentence naming the device and the kernel, `hint` is the command to type next,
+    `exit_code` is the documented status. `kind` is the stable name used in `--json`.
+    """
+
+    exit_code = 1
+    kind = "failed"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(DroidheadersError):
+    """The command line, or the environment it reads, makes no sense."""
+
+    exit_code = 2
+    kind = "usage"
+
+
+class NoDeviceError(DroidheadersError):
+    """No device, or it is unclear which, or the device cannot be talked to yet."""
+
+    exit_code = 3
+    kind = "no-device"
+
+
+class UnsupportedError(DroidheadersError):
+    """This kernel cannot do it; nothing the person types will change that (KSFT_SKIP is 4 too)."""
+
+    exit_code = 4
+    kind = "unsupported"
+
+
+class HeadersError(DroidheadersError):
+    """Headers exist but cannot be had, or what came is not usable."""
+
+    exit_code = 5
+    kind = "headers"
+
+
+class DeviceLostError(DroidheadersError):
+    """The device or the adb server went away in the middle."""
+
+    exit_code = 6
+    kind = "lost"
+
+
+class DeviceTimeoutError(DeviceLostError):
+    """The device is there and did not answer in time."""
+
+    kind = "timeout"
