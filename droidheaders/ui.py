@@ -26,7 +26,8 @@ class _NoBar:
 class Ui:
     """How to talk to the person: set once by the command line, read everywhere.
 
-    verbosity: -1 quiet (errors only), 0 normal, 1 verbose, 2 debug. color and progress: None is "decide by terminal".
+    verbosity: -1 quiet (errors only), 0 normal, 1 verbose, 2 debug.
+    color and progress: None means "decide by the terminal".
     """
 
     verbosity: int = 0
@@ -43,7 +44,7 @@ class Ui:
         self.say(f"{self.paint('warning:', '33')} {text}")
 
     def paint(self, text: str, sgr: str) -> str:
-        """Wrap in an SGR colour when stderr takes colour (NO_COLOR, TERM=dumb and --color respected)."""
+        """Colour `text` when stderr takes it (NO_COLOR, TERM=dumb and --color are respected)."""
         on = self.color
         if on is None:
             on = (
@@ -61,7 +62,7 @@ class Ui:
 
     @contextmanager
     def bar(self, what: str, total: int | None, unit: str = "B") -> Iterator[Bar]:
-        """Show a tqdm bar on stderr for the time of the block; without a terminal, nothing is drawn."""
+        """Show a tqdm bar on stderr while the block runs; nothing is drawn without a terminal."""
         if not self.shows_progress():
             yield _NoBar()
             return
@@ -84,7 +85,7 @@ ui = Ui()
 
 
 def printable(text: str, limit: int = 200) -> str:
-    """Make text from a device safe for a terminal: control and undecodable characters escaped, length bounded."""
+    """Make text from a device safe for a terminal: escaped, and bounded in length."""
     out = "".join(
         c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode()
         for c in text
