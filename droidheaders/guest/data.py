@@ -1,7 +1,8 @@
-"""Where the files that go into a guest are: in the wheel, or in a checkout."""
+"""Where a guest's files are: what ships with droidheaders, what is cached, what is running."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -15,3 +16,25 @@ def emulator_dir() -> Path:
         if place.is_dir():
             return place
     raise FileNotFoundError(f"no emulator directory beside {package}")
+
+
+def cache_dir() -> Path:
+    """Return where packages and built images are kept (DROIDHEADERS_GUEST_CACHE overrides)."""
+    if override := os.environ.get("DROIDHEADERS_GUEST_CACHE"):
+        return Path(override).absolute()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("droidheaders") / "guest"
+
+
+def state_dir() -> Path:
+    """Return where instances are recorded (DROIDHEADERS_STATE overrides).
+
+    It holds sockets, whose paths must stay under 108 bytes (unix(7)), and its content means
+    nothing after a reboot: that is the runtime directory.
+    """
+    if override := os.environ.get("DROIDHEADERS_STATE"):
+        return Path(override).absolute() / "guest"
+    from platformdirs import user_runtime_path
+
+    return user_runtime_path("droidheaders") / "guest"

@@ -1,0 +1,96 @@
+"""What the host must have to build and boot guests, and the Debian packages that bring it."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import shutil
+from collections.abc import Iterable, Mapping
+
+from droidheaders.errors import DroidheadersError
+
+MACHINE = {"amd64": "x86_64", "x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+"""Our name of an architecture, by what platform.machine() or dpkg call it."""
+
+DEBIAN_ARCH = {"x86_64": "amd64", "arm64": "arm64"}
+
+_COMMON = {
+    "adb": "adb",
+    "apt-get": "apt",
+    "debian-archive-keyring": "debian-archive-keyring",
+    "dpkg-deb": "dpkg",
+    "gcc": "gcc",
+    # objtool, which every x86 module goes through, is linked to it
+    "libelf.so.1": "libelf-dev",
+    "make": "make",
+    "qemu-system-aarch64": "qemu-system-arm",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "zstd": "zstd",
+}
+
+TOOLS: Mapping[str, Mapping[str, str]] = {
+    "x86_64": _COMMON | {"aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu"},
+    "arm64": _COMMON | {"x86_64-linux-gnu-gcc": "gcc-x86-64-linux-gnu"},
+}
+"""For each host architecture: what is needed, and the package it is in."""
+
+HOST_PACKAGES: Mapping[str, tuple[str, ...]] = {
+    arch: tuple(sorted(set(tools.values()))) for arch, tools in TOOLS.items()
+}
+"""For each host architecture: every package that setting up and starting guests needs."""
+
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+BUILD = ("apt-get", "dpkg-deb", "debian-archive-keyring", "make", "zstd")
+
+
+def host_arch() -> str:
+    """Return "x86_64" or "arm64"; raises DroidheadersError on any other host."""
+    machine = platform.machine().lower()
+    if machine not in MACHINE:
+        raise DroidheadersError(f"Guests cannot be built or started on {machine} hosts.")
+    return MACHINE[machine]
+
+
+def cross_prefix(arch: str) -> str:
+    """Return CROSS_COMPILE for a guest of `arch`: empty when the host's own compiler will do."""
+    if arch == host_arch():
+        return ""
+    return {"arm64": "aarch64-linux-gnu-", "x86_64": "x86_64-linux-gnu-"}[arch]
+
+
+def qemu_binary(arch: str) -> str:
+    """Return the name of the QEMU that runs guests of `arch`."""
+    return {"arm64": "qemu-system-aarch64", "x86_64": "qemu-system-x86_64"}[arch]
+
+
+def builders(arch: str) -> tuple[str, ...]:
+    """Return what setting up a guest of `arch` needs."""
+    elf = ("libelf.so.1",) if arch == "x86_64" else ()
+    return (*BUILD, f"{cross_prefix(arch)}gcc", *elf)
+
+
+def require(tools: Iterable[str]) -> None:
+    """Raise DroidheadersError naming every one of `tools` that the host lacks."""
+    missing = sorted(tool for tool in set(tools) if not _present(tool))
+    if not missing:
+        return
+    packages = sorted({TOOLS[host_arch()].get(tool, tool) for tool in missing})
+    raise DroidheadersError(
+        f"This host lacks {', '.join(missing)}, needed for guests.",
+        hint=f"sudo apt-get install {' '.join(packages)}",
+    )
+
+
+def _present(tool: str) -> bool:
+    if tool == "debian-archive-keyring":
+        from pathlib import Path
+
+        return Path(KEYRING).is_file()
+    if ".so" in tool:
+        try:
+            ctypes.CDLL(tool)
+        except OSError:
+            return False
+        return True
+    return shutil.which(tool) is not None

@@ -1,0 +1,218 @@
+"""A packaged kernel made into what a guest boots: image, boot modules, kheaders and IKCONFIG."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from droidheaders.errors import DroidheadersError
+from droidheaders.guest import kheaders, modules
+from droidheaders.guest.host import DEBIAN_ARCH, host_arch
+from droidheaders.guest.initrd import kernel_part
+from droidheaders.guest.packages import Package, Packages, unpack
+from droidheaders.guest.recipes import Recipe
+from droidheaders.ui import ui
+
+BOOT_MODULES = ("virtio_pci", "virtio_net")
+"""What the network needs; everything below them follows from the modules themselves."""
+
+FORMAT = 1
+"""Counts up when what is built from the same packages changes."""
+
+_KERNEL_PACKAGE = re.compile(r"linux-(image|binary|modules|headers)-")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What a recipe was built into; paths are in the cache."""
+
+    recipe: str
+    arch: str
+    release: str
+    version: str
+    directory: Path
+
+    @property
+    def image(self) -> Path:
+        """The kernel that QEMU loads."""
+        return self.directory / "vmlinuz"
+
+    @property
+    def initrd(self) -> Path:
+        """The kernel's part of the initramfs, compressed."""
+        return self.directory / "kernel.cpio.zst"
+
+
+def cached(recipe: Recipe, cache: Path) -> Kernel | None:
+    """Return the kernel of `recipe` when it was built before."""
+    directory = cache / "kernels" / recipe.name
+    try:
+        facts = json.loads((directory / "kernel.json").read_text())
+    except (OSError, ValueError):
+        return None
+    if facts.pop("format", None) != FORMAT:
+        return None
+    return Kernel(**facts, directory=directory)
+
+
+def build(recipe: Recipe, cache: Path, mirror: str) -> Kernel:
+    """Return the newest kernel of `recipe`: fetched, built, and put into the cache.
+
+    The caller holds the cache's lock. Raises DroidheadersError.
+    """
+    packages = Packages(cache, mirror, [recipe.suite], recipe.arch)
+    packages.update()
+    image, headers = resolve(packages, recipe)
+    old = cached(recipe, cache)
+    if old and old.version == image[0].version:
+        return old
+    sources = fetch_sources(recipe, cache, mirror)
+    with staging(cache) as stage:
+        root = stage / "root"
+        unpack(packages.fetch([*image, *headers]), root)
+        result = stage / "result"
+        result.mkdir()
+        release = _assemble(recipe, root, sources, result)
+        kernel = Kernel(
+            recipe=recipe.name,
+            arch=recipe.arch,
+            release=release,
+            version=image[0].version,
+            directory=cache / "kernels" / recipe.name,
+        )
+        facts = asdict(kernel) | {"format": FORMAT}
+        del facts["directory"]
+        (result / "kernel.json").write_text(json.dumps(facts, indent=2) + "\n")
+        publish(result, kernel.directory)
+    return kernel
+
+
+def resolve(packages: Packages, recipe: Recipe) -> tuple[list[Package], list[Package]]:
+    """Return the packages of the kernel and of its headers, with the host's build tools."""
+    host = DEBIAN_ARCH[host_arch()]
+    return (
+        _follow(packages, recipe.image, recipe.debian_arch, host),
+        _follow(packages, recipe.headers, recipe.debian_arch, host),
+    )
+
+
+def _follow(packages: Packages, name: str, arch: str, host: str) -> list[Package]:
+    """Return what a meta package stands for: its dependencies that are parts of the kernel."""
+    found: dict[str, Package] = {}
+    todo = list(packages.find(name, arch).depends)
+    while todo:
+        name = todo.pop(0)
+        if name in found:
+            continue
+        if name.startswith("linux-kbuild-"):
+            found[name] = packages.find(name, host)
+        elif _KERNEL_PACKAGE.match(name):
+            found[name] = packages.find(name, arch)
+            todo += found[name].depends
+    return list(found.values())
+
+
+def _assemble(recipe: Recipe, root: Path, sources: Path, result: Path) -> str:
+    """Build what a guest boots from unpacked packages; return the kernel's release."""
+    image = _one(root, "boot/vmlinuz-*", recipe)
+    release = image.name.removeprefix("vmlinuz-")
+    headers = root / "usr/src" / f"linux-headers-{release}"
+    common = _one(root, "usr/src/linux-headers-*-common", recipe)
+    makefile = headers / "Makefile"
+    mtime = int(makefile.stat().st_mtime)  # the date of the package's changelog
+    # The packages expect to be installed: their Makefile includes /usr/src/... by full path.
+    makefile.write_text(makefile.read_text().replace(" /usr/src/", f" {root}/usr/src/"))
+    ui.say(f"{recipe.name}: packing the headers of {release}")
+    tree = result.parent / "tree"
+    kheaders.merge(headers, common, recipe.arch, tree)
+    archive = result / "kheaders.tar.xz"
+    kheaders.pack(tree, archive, mtime)
+    ui.say(f"{recipe.name}: building kheaders.ko and configs.ko")
+    config = (root / f"boot/config-{release}").read_bytes()
+    built = kheaders.build(
+        headers,
+        result.parent / "build",
+        archive=archive,
+        config=config,
+        sources=sources,
+        arch=recipe.arch,
+    )
+    for module in built:
+        if kheaders.vermagic(module) != release:
+            raise DroidheadersError(
+                f"{module.name} was built for {kheaders.vermagic(module)} and not for {release}."
+            )
+    tree = next(path for path in root.glob("**/lib/modules/*") if path.name == release)
+    boot = modules.with_dependencies(tree, BOOT_MODULES)
+    with (result / "kernel.cpio.zst").open("wb") as out:
+        kernel_part(out, release, [*boot, built[1]], built[0])
+    shutil.copyfile(image, result / "vmlinuz")
+    (result / "config").write_bytes(config)
+    return release
+
+
+def _one(root: Path, pattern: str, recipe: Recipe) -> Path:
+    found = sorted(root.glob(pattern))
+    if len(found) != 1:
+        raise DroidheadersError(
+            f"The packages of {recipe.name} hold {len(found)} files {pattern}, and not one."
+        )
+    return found[0]
+
+
+def fetch_sources(recipe: Recipe, cache: Path, mirror: str) -> Path:
+    """Return a directory with kernel/kheaders.c and kernel/configs.c.
+
+    The package is large and two files of it are wanted: once they are out, it goes.
+    """
+    place = cache / "sources" / recipe.source
+    if all((place / name).is_file() for name in kheaders.SOURCES):
+        return place
+    packages = Packages(cache, mirror, [recipe.source_suite], recipe.arch)
+    packages.update()
+    [file] = packages.fetch([packages.find(recipe.source, DEBIAN_ARCH[host_arch()])])
+    with staging(cache) as stage:
+        unpack([file], stage)
+        with tarfile.open(_one(stage, "usr/src/linux-source-*.tar.xz", recipe), "r|xz") as tar:
+            _extract(tar, stage / "result")
+        publish(stage / "result", place)
+    file.unlink()
+    return place
+
+
+def _extract(tar: tarfile.TarFile, into: Path) -> None:
+    """Write SOURCES out of a source tree, and stop reading when all are found."""
+    missing = set(kheaders.SOURCES)
+    for entry in tar:
+        name = entry.name.partition("/")[2]
+        if name in missing and (data := tar.extractfile(entry)):
+            (into / name).parent.mkdir(parents=True, exist_ok=True)
+            (into / name).write_bytes(data.read())
+            missing.remove(name)
+            if not missing:
+                return
+    raise DroidheadersError(f"The kernel source has no {', '.join(sorted(missing))}.")
+
+
+@contextmanager
+def staging(cache: Path) -> Iterator[Path]:
+    """Yield a directory beside the cache's entries, and remove it however the block ends."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix="staging-") as name:
+        yield Path(name)
+
+
+def publish(result: Path, place: Path) -> None:
+    """Move `result` to `place`, instead of what may be there."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.exists():
+        os.rename(place, result.parent / "replaced")
+    os.rename(result, place)
