@@ -1,0 +1,31 @@
+"""What an archive from a device may cost before it is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 1 << 20
+
+
+class ArchiveError(Exception):
+    """The archive breaks a rule; the text says which, as the end of a sentence about it."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds in bytes and counts; generous for real archives, tight for hostile ones.
+
+    Measured: real archives hold 31 to 60 MB of tar in 6,000 to 20,000 files (19,000 directories in
+    the largest vendor one), compressed 8:1; `xz -9` needs 65 MiB to decompress.
+    """
+
+    compressed: int = 128 * MIB
+    tar: int = 1024 * MIB
+    ratio: int = 100
+    file: int = 32 * MIB
+    entries: int = 200_000
+    name: int = 1024
+    component: int = 255
+    depth: int = 64
+    dictionary: int = 96 * MIB
+    extension: int = 64 * 1024

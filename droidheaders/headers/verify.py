@@ -1,0 +1,57 @@
+"""Is this the headers of that kernel? Asked of the unpacked tree, answered by its own words."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from droidheaders.headers.limits import ArchiveError
+from droidheaders.headers.unpack import Unpacked
+from droidheaders.kernel.identity import KernelIdentity
+
+_UTS = "include/generated/utsrelease.h"
+_COMPILE = "include/generated/compile.h"
+
+
+def verify(root: Path, unpacked: Unpacked, kernel: KernelIdentity) -> None:
+    """Raise ArchiveError unless the tree below `root` belongs to `kernel`.
+
+    UTS_RELEASE must be the running release, letter for letter, and the architecture must have its
+    directory; both are what a module's vermagic and every include path rest on.
+    """
+    _refuse_links_to_nowhere(unpacked)
+    if _UTS not in unpacked.sha256:
+        raise ArchiveError(f"holds no {_UTS}, so nothing tells which kernel it is of")
+    release = _define(root / _UTS, "UTS_RELEASE")
+    if release != kernel.release:
+        raise ArchiveError(f"is of another kernel: its UTS_RELEASE is {release!r}")
+    # A 32-bit shell on a 64-bit kernel sees armv8l or i686 (personality(2)).
+    arches = {"arm": ("arm", "arm64")}.get(kernel.arch, (kernel.arch,))
+    if not any(f"arch/{arch}/include/asm/ptrace.h" in unpacked.sha256 for arch in arches):
+        raise ArchiveError(f"holds no headers for {kernel.arch}")
+
+
+def compiler(root: Path) -> str:
+    """Return LINUX_COMPILER of the tree: the compiler's own words, or "" when they are not kept."""
+    try:
+        return _define(root / _COMPILE, "LINUX_COMPILER")
+    except OSError:
+        return ""
+
+
+def _refuse_links_to_nowhere(unpacked: Unpacked) -> None:
+    """Published GKI builds of 5.15, 6.1 and 6.3 hold 6,000 links into the build machine's disk."""
+    skipped = {rule: n for rule, n in unpacked.skipped.items() if "symlink" in rule}
+    if sum(skipped.values()) > unpacked.files:
+        rule = max(skipped, key=lambda rule: skipped[rule])
+        raise ArchiveError(
+            f"is unusable: {sum(skipped.values())} of its headers are links that lead nowhere"
+            f" here, such as {unpacked.examples[rule]!r}"
+        )
+
+
+def _define(path: Path, name: str) -> str:
+    with path.open("rb") as file:
+        text = file.read(64 * 1024).decode("utf-8", "replace")
+    match = re.search(rf'^#define {name} "(.*)"', text, re.MULTILINE)
+    return match[1] if match else ""

@@ -1,0 +1,138 @@
+"""The archive's xz layer: one stream, decompressed in a thread, whole or refused.
+
+Python's LZMADecompressor is silent about a missing last byte, about junk behind the stream and
+about a second stream, so each of these is asked for here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from droidheaders.headers.limits import MIB, ArchiveError, Limits
+
+MAGIC = b"\xfd7zXZ\x00"
+_STEP = MIB
+_SLACK = MIB  # below this much output a ratio means nothing
+_QUEUED = 6
+
+
+class XzStream:
+    """Compressed chunks in, decompressed chunks out, with lzma running beside the consumer.
+
+    liblzma releases the GIL, so decompressing and writing files overlap. While chunks pass, `copy`
+    receives the compressed bytes as they came, and `size` and `sha256` describe them afterwards.
+    """
+
+    def __init__(
+        self,
+        chunks: Iterable[bytes],
+        *,
+        expected: int | None = None,
+        copy: BinaryIO | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._chunks = chunks
+        self._expected = expected
+        self._copy = copy
+        self._limits = limits or Limits()
+        self._sha = hashlib.sha256()
+        self._queue: queue.Queue[bytes | BaseException | None] = queue.Queue(_QUEUED)
+        self._stopped = threading.Event()
+        self.size = 0
+        self.sha256 = ""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield decompressed chunks of at most 1 MiB.
+
+        Raises ArchiveError for everything that is not exactly one whole xz stream of the expected
+        size, and whatever the source of the chunks raises.
+        """
+        thread = threading.Thread(target=self._run, name="xz", daemon=True)
+        thread.start()
+        try:
+            while (item := self._queue.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            self._stopped.set()
+            while thread.is_alive():  # the thread may wait for room in the queue
+                try:
+                    self._queue.get_nowait()
+                except queue.Empty:
+                    thread.join(0.01)
+
+    def _run(self) -> None:
+        try:
+            for out in self._decompressed():
+                self._queue.put(out)
+                if self._stopped.is_set():
+                    return
+            self._queue.put(None)
+        except BaseException as e:  # handed to the consumer, which raises it
+            self._queue.put(e)
+
+    def _decompressed(self) -> Iterator[bytes]:
+        limits = self._limits
+        xz = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=limits.dictionary)
+        produced = 0
+        try:
+            for chunk in self._taken():
+                if xz.eof:
+                    raise ArchiveError("goes on behind the end of its xz stream")
+                data = chunk
+                while True:
+                    out = xz.decompress(data, _STEP)
+                    data = b""
+                    produced += len(out)
+                    if produced > limits.tar:
+                        raise ArchiveError(f"unpacks to more than {limits.tar // MIB} MiB")
+                    if produced > _SLACK + limits.ratio * self.size:
+                        raise ArchiveError(f"expands more than {limits.ratio} times")
+                    if out:
+                        yield out
+                    if xz.eof or xz.needs_input:
+                        break
+        except lzma.LZMAError as e:
+            raise ArchiveError(self._explain(e)) from e
+        self._check_end(xz)
+
+    def _taken(self) -> Iterator[bytes]:
+        """Pass the compressed chunks on, counted, hashed and copied."""
+        first = b""
+        for chunk in self._chunks:
+            if len(first) < len(MAGIC):
+                first = (first + bytes(chunk[: len(MAGIC)]))[: len(MAGIC)]
+                if not MAGIC.startswith(first):
+                    raise ArchiveError("is not xz")
+            self.size += len(chunk)
+            if self.size > self._limits.compressed:
+                raise ArchiveError(f"is larger than {self._limits.compressed // MIB} MiB")
+            if self._expected is not None and self.size > self._expected:
+                raise ArchiveError(f"is longer than the {self._expected} bytes it says")
+            self._sha.update(chunk)
+            if self._copy is not None:
+                self._copy.write(chunk)
+            yield chunk
+
+    def _check_end(self, xz: lzma.LZMADecompressor) -> None:
+        if self._expected is not None and self.size < self._expected:
+            raise ArchiveError(f"ended after {self.size} of the {self._expected} bytes it says")
+        if not self.size:
+            raise ArchiveError("is empty")
+        if not xz.eof:
+            raise ArchiveError(f"is cut off: its xz stream has no end after {self.size} bytes")
+        if xz.unused_data:
+            raise ArchiveError("goes on behind the end of its xz stream")
+        self.sha256 = self._sha.hexdigest()
+
+    def _explain(self, error: lzma.LZMAError) -> str:
+        text = str(error)
+        if "Memory usage limit" in text:
+            return f"needs more than {self._limits.dictionary // MIB} MiB to decompress"
+        return f"is damaged: {text[:1].lower()}{text[1:]}"
