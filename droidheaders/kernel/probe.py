@@ -1,0 +1,199 @@
+"""The one batched question: everything about a kernel that costs nothing but asking.
+
+Shell built-ins wherever they suffice, since each process costs a slow device tens of milliseconds.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from droidheaders.errors import DeviceLostError, HeadersError
+from droidheaders.kernel.identity import KernelIdentity, build_id_of_notes
+from droidheaders.ui import printable
+
+if TYPE_CHECKING:
+    from droidheaders.adb import Device
+
+# In the order of age, newest first: 43d8ce9d65a5 put it into /proc, f7b101d33046 moved it to /sys
+# before 5.2, and the drafts of early 2019 called it .txz. Vendor backports kept the older places.
+ARCHIVES = ("/sys/kernel/kheaders.tar.xz", "/proc/kheaders.tar.xz", "/proc/kheaders.txz")
+
+# Where AOSP mounts modules (system_dlkm since Android 13, vendor_dlkm since 11).
+MODULE_ROOTS = (
+    "/system_dlkm/lib/modules",
+    "/vendor_dlkm/lib/modules",
+    "/odm_dlkm/lib/modules",
+    "/vendor/lib/modules",
+    "/odm/lib/modules",
+    "/system/lib/modules",
+    "/lib/modules",
+)
+
+_SCRIPT = r"""
+m() { echo "@NONCE $1"; }
+state() {
+  if [ -r "$1" ]; then echo readable; elif [ -e "$1" ]; then echo denied; else echo absent; fi
+}
+m uname; uname -srvm
+m proc_version; read -r x </proc/version && echo "$x"
+m uid; while read -r k v r; do [ "$k" = Uid: ] && echo "$v" && break; done </proc/self/status
+m page; while read -r k v r; do
+  [ "$k" = KernelPageSize: ] && echo "$v" && break
+done </proc/self/smaps
+m notes; od -An -v -tx1 /sys/kernel/notes
+m kheaders; [ -d /sys/module/kheaders ] && echo loaded
+m kheaders_notes; f=/sys/module/kheaders/notes/.note.gnu.build-id; [ -r $f ] && od -An -v -tx1 $f
+m archives; for f in @ARCHIVES; do echo "$(state $f) $f"; done
+m modules; for d in @ROOTS; do
+  for f in $d/kheaders.ko* $d/*/kheaders.ko* $d/*/kernel/kernel/kheaders.ko*; do
+    [ -e "$f" ] && echo "$(state "$f") $f"
+  done
+done
+m config; state /proc/config.gz
+m btf; state /sys/kernel/btf/vmlinux
+m selinux; if [ -r /sys/fs/selinux/enforce ]; then cat /sys/fs/selinux/enforce; else getenforce; fi
+m context; cat /proc/self/attr/current
+m build_type; getprop ro.build.type
+m debuggable; getprop ro.debuggable
+m end
+"""
+
+
+@dataclass(frozen=True)
+class DeviceFile:
+    """A file on the device and what this shell may do with it: readable, denied or absent."""
+
+    path: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What one round trip told about a device's kernel.
+
+    `page_size` is in bytes, 0 when unknown. `kheaders_build_id` is the loaded module's. `selinux`
+    is enforcing, permissive, disabled or "" when not told; `context` is this shell's own.
+    """
+
+    kernel: KernelIdentity
+    proc_version: str
+    page_size: int
+    kheaders_loaded: bool
+    kheaders_build_id: str
+    archives: tuple[DeviceFile, ...]
+    modules: tuple[DeviceFile, ...]
+    config: DeviceFile
+    btf: DeviceFile
+    uid: int
+    selinux: str
+    context: str
+    build_type: str
+    debuggable: bool
+
+    @property
+    def archive(self) -> DeviceFile | None:
+        """Return the archive that is there, a readable one first, or None."""
+        there = [f for f in self.archives if f.state != "absent"]
+        return min(there, key=lambda f: f.state != "readable", default=None)
+
+
+def probe(device: Device) -> Probe:
+    """Ask `device` about its kernel in one shell round trip.
+
+    Raises DeviceLostError when the answer is not whole, HeadersError when the kernel's release is
+    not text that any kernel build could have, and what Device.shell raises.
+    """
+    nonce = secrets.token_hex(16)
+    result = device.shell(script(nonce), timeout=30.0)
+    try:
+        return parse(result.stdout.decode("utf-8", "surrogateescape"), nonce)
+    except ValueError as e:
+        raise DeviceLostError(
+            f"{printable(device.serial)} did not answer the questions about its kernel: {e}",
+            f"adb -s {printable(device.serial)} shell uname -a",
+        ) from e
+    except HeadersError as e:
+        raise HeadersError(f"{printable(device.serial)} {e.message}", e.hint) from None
+
+
+def script(nonce: str) -> str:
+    """Return the shell script whose every answer follows a line "@NONCE key"."""
+    return (
+        _SCRIPT.replace("@NONCE", "@" + nonce)
+        .replace("@ARCHIVES", " ".join(ARCHIVES))
+        .replace("@ROOTS", " ".join(MODULE_ROOTS))
+    )
+
+
+def parse(text: str, nonce: str) -> Probe:
+    """Turn the script's output into a Probe; ValueError when a part is missing or malformed."""
+    answers = _answers(text, nonce)
+    system, _, rest = answers["uname"].partition(" ")
+    release, _, rest = rest.partition(" ")
+    version, _, machine = rest.rpartition(" ")
+    if system != "Linux" or not release or not version or not machine:
+        raise ValueError(f"uname said {printable(answers['uname'], 80)!r}")
+    if not release.isprintable() or not machine.isprintable() or len(release) > 64:
+        raise HeadersError(
+            f"runs a kernel whose release is no plain text: {printable(release)!r}",
+            "a kernel's release is set by EXTRAVERSION and CONFIG_LOCALVERSION; rebuild it without",
+        )
+    uid, page = answers["uid"], answers["page"]
+    archives = _files(answers["archives"])
+    if [f.path for f in archives] != list(ARCHIVES):
+        raise ValueError("the places of the archive were not all looked at")
+    return Probe(
+        kernel=KernelIdentity(release, version, machine, _build_id(answers["notes"])),
+        proc_version=printable(answers["proc_version"], 1000),
+        page_size=int(page) * 1024 if page.isdigit() else 0,
+        kheaders_loaded=answers["kheaders"] == "loaded",
+        kheaders_build_id=_build_id(answers["kheaders_notes"]),
+        archives=archives,
+        modules=_files(answers["modules"]),
+        config=DeviceFile("/proc/config.gz", answers["config"]),
+        btf=DeviceFile("/sys/kernel/btf/vmlinux", answers["btf"]),
+        uid=int(uid) if uid.isdigit() else -1,
+        selinux=_selinux(answers["selinux"]),
+        context=printable(answers["context"].rstrip("\0")),
+        build_type=printable(answers["build_type"]),
+        debuggable=answers["debuggable"] == "1",
+    )
+
+
+_KEYS = re.findall(r"^m (\w+)", _SCRIPT, re.MULTILINE)
+
+
+def _answers(text: str, nonce: str) -> dict[str, str]:
+    pieces = text.replace("\r\n", "\n").split(f"@{nonce} ")
+    answers = {}
+    for piece in pieces[1:]:
+        key, _, value = piece.partition("\n")
+        answers[key] = value.strip("\n")
+    if list(answers) != _KEYS:
+        missing = next((key for key in _KEYS if key not in answers), "order")
+        raise ValueError(f"no answer about {missing!r}")
+    return answers
+
+
+def _files(text: str) -> tuple[DeviceFile, ...]:
+    files = []
+    for line in text.splitlines():
+        state, _, path = line.partition(" ")
+        if state not in ("readable", "denied", "absent") or not path.isprintable():
+            raise ValueError(f"a file's state was {printable(line, 80)!r}")
+        files.append(DeviceFile(path, state))
+    return tuple(files)
+
+
+def _build_id(dump: str) -> str:
+    try:
+        return build_id_of_notes(bytes.fromhex(dump))
+    except ValueError:
+        return ""  # od's output only looks otherwise when there is none
+
+
+def _selinux(text: str) -> str:
+    return {"1": "enforcing", "0": "permissive"}.get(text, text.lower()[:20])
