@@ -18,6 +18,15 @@ class DroidheadersError(Exception):
         self.message = message
         self.hint = hint
 
+    def describe(self) -> dict[str, str | int]:
+        """Return the error as `--json` shows it."""
+        return {
+            "kind": self.kind,
+            "message": self.message,
+            "hint": self.hint,
+            "exit_code": self.exit_code,
+        }
+
 
 class UsageError(DroidheadersError):
     """The command line, or the environment it reads, makes no sense."""

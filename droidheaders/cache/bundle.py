@@ -1,0 +1,93 @@
+"""One bundle: a directory that holds what the cache has for one kernel, and says where it is from.
+
+bundle.json     what this is and where each part came from; docs/cache.md has its keys
+headers/        include/ and arch/<arch>/include/, files read-only
+config          IKCONFIG, decompressed, where the device let us read it
+btf             the kernel's own BTF, likewise
+archive.tar.xz  what came off the device, byte for byte
+manifest        SHA-256 of every other file, as `sha256sum -c manifest` reads it
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from droidheaders.errors import UsageError
+from droidheaders.kernel.identity import KernelIdentity
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that is there. `meta` is its bundle.json."""
+
+    path: Path
+    meta: dict[str, Any]
+
+    @classmethod
+    def load(cls, path: Path) -> Bundle | None:
+        """Return the bundle at `path`, or None when there is none that this version can read."""
+        try:
+            meta = json.loads((path / "bundle.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+        if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
+            return None
+        return cls(path, meta)
+
+    @property
+    def name(self) -> str:
+        """Return the directory's name: release, machine and the start of the archive's SHA-256."""
+        return self.path.name
+
+    @property
+    def headers(self) -> Path:
+        """Return the directory that holds include/ and arch/."""
+        return self.path / "headers"
+
+    @property
+    def kernel(self) -> KernelIdentity:
+        """Return the identity of the kernel it was first pulled from."""
+        return KernelIdentity(**self.meta["kernel"])
+
+    @property
+    def parts(self) -> list[str]:
+        """Return which of headers, config and btf are there."""
+        return [part for part in ("headers", "config", "btf") if (self.path / part).exists()]
+
+    def copy_headers(self, output: Path) -> None:
+        """Copy headers/ to `output`, which must not exist or be empty: whole, or not at all.
+
+        Raises UsageError when `output` holds something, OSError from the disk.
+        """
+        from shutil import copytree, rmtree
+
+        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+            raise UsageError(f"{output} exists and is not an empty directory", f"rm -r {output}")
+        staging = output.absolute().parent / f".{output.name}.{os.urandom(4).hex()}"
+        try:
+            copytree(self.headers, staging, symlinks=True)
+            staging.rename(output)
+        finally:
+            rmtree(staging, ignore_errors=True)
+
+
+def bundle_name(kernel: KernelIdentity, archive_sha256: str) -> str:
+    """Return a kernel's directory name: one plain name, whatever text the device sends."""
+    return f"{_escaped(kernel.release)}-{_escaped(kernel.machine)}-{archive_sha256[:12]}"
+
+
+def _escaped(text: str) -> str:
+    plain = re.sub(
+        rb"[^A-Za-z0-9._+~-]",
+        lambda m: b"%%%02X" % m[0][0],
+        text.encode("utf-8", "surrogateescape"),
+    ).decode()
+    # A leading dot would hide it among the staging directories; "%" cannot come from a plain name.
+    return re.sub(r"^\.", "%2E", plain)[:100]

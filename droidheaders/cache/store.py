@@ -1,0 +1,197 @@
+"""The cache: bundles below one directory, and an index from kernels to them.
+
+    kernels/NAME/          a bundle; appears by one rename, is never changed afterwards
+    kernels/.staging-*/    bundles in the making, mode 0700, invisible to every reader
+    index/KEY              which bundle a kernel identity has
+
+No correctness depends on a lock (they do not hold on NFS): whoever renames first has made the
+bundle, whoever comes second finds it and drops its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from droidheaders.cache.bundle import SCHEMA, Bundle, bundle_name
+from droidheaders.cache.disk import disk_errors, sync_directory, sync_tree, write_atomically
+from droidheaders.errors import DroidheadersError, UsageError
+from droidheaders.kernel.identity import KernelIdentity
+from droidheaders.ui import printable
+
+_ABANDONED = 24 * 3600  # seconds after which a staging directory has no owner any more
+
+
+@dataclass(frozen=True)
+class Staging:
+    """A bundle in the making. Nobody else looks at `path`."""
+
+    path: Path
+
+    @property
+    def headers(self) -> Path:
+        """Return where the headers go; it does not exist yet."""
+        return self.path / "headers"
+
+    @property
+    def archive(self) -> Path:
+        """Return where the archive goes as it came."""
+        return self.path / "archive.tar.xz"
+
+
+class Cache:
+    """The bundles below `root`, which need not exist yet."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._kernels = root / "kernels"
+        self._index = root / "index"
+
+    @classmethod
+    def default(cls, directory: str | None = None) -> Cache:
+        """Return the cache at `directory`, else at $DROIDHEADERS_CACHE, else the user's own."""
+        chosen = directory or os.environ.get("DROIDHEADERS_CACHE")
+        if chosen:
+            return cls(Path(chosen).expanduser().absolute())
+        from platformdirs import user_cache_path
+
+        return cls(user_cache_path("droidheaders"))
+
+    def lookup(self, kernel: KernelIdentity) -> Bundle | None:
+        """Return the bundle of exactly this kernel, or None.
+
+        A kernel whose build-id cannot be read is never found: release, version and machine are
+        shared by builds that differ.
+        """
+        if not kernel.build_id:
+            return None
+        try:
+            entry = json.loads((self._index / _key(kernel)).read_bytes())
+            name = entry["bundle"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        if not isinstance(name, str) or not _is_plain(name):
+            return None
+        return Bundle.load(self._kernels / name)
+
+    def bundles(self) -> list[Bundle]:
+        """Return every bundle, sorted by name."""
+        if not self._kernels.is_dir():
+            return []
+        paths = sorted(p for p in self._kernels.iterdir() if _is_plain(p.name))
+        return [b for b in map(Bundle.load, paths) if b is not None]
+
+    def find(self, name: str) -> Bundle:
+        """Return the bundle that `name` or a unique beginning or release names; else UsageError."""
+        bundles = self.bundles()
+        found = (
+            [b for b in bundles if b.name == name]
+            or [b for b in bundles if b.kernel.release == name]
+            or [b for b in bundles if b.name.startswith(name)]
+        )
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ", ".join(b.name for b in found)
+            raise UsageError(f"{name!r} names several bundles: {names}", "give more of the name")
+        raise UsageError(
+            f"no bundle named {printable(name)!r} in {self.root}", "droidheaders cache list"
+        )
+
+    @contextmanager
+    def stage(self) -> Iterator[Staging]:
+        """Give a private directory to make a bundle in; it is gone afterwards, committed or not."""
+        with disk_errors(self.root):
+            self._kernels.mkdir(parents=True, exist_ok=True)
+            self._index.mkdir(exist_ok=True)
+            self._sweep()
+            path = self._kernels / f".staging-{os.urandom(8).hex()}"
+            path.mkdir(mode=0o700)
+        try:
+            with disk_errors(self.root):
+                yield Staging(path)
+        finally:
+            _remove(path)
+
+    def commit(
+        self,
+        staging: Staging,
+        kernel: KernelIdentity,
+        meta: dict[str, Any],
+        sha256: dict[str, str],
+        *,
+        replace: bool = False,
+    ) -> Bundle:
+        """Make what was staged a bundle, and return it.
+
+        `meta` becomes bundle.json and must have archive.sha256; `sha256` holds the digests of the
+        files below headers/. When the bundle is there already, it stays, unless `replace`.
+        """
+        name = bundle_name(kernel, meta["archive"]["sha256"])
+        meta = {"schema": SCHEMA, "name": name, "kernel": asdict(kernel), **meta}
+        path = staging.path
+        (path / "bundle.json").write_text(json.dumps(meta, indent=2, ensure_ascii=True) + "\n")
+        (path / "manifest").write_text(_manifest(path, sha256))
+        path.chmod(0o755)
+        sync_tree(path)
+        self._publish(path, self._kernels / name, replace=replace)
+        sync_directory(self._kernels)
+        if kernel.build_id:
+            entry = {"schema": SCHEMA, "kernel": asdict(kernel), "bundle": name}
+            write_atomically(self._index / _key(kernel), json.dumps(entry).encode())
+        bundle = Bundle.load(self._kernels / name)
+        if bundle is None:
+            raise DroidheadersError(
+                f"the bundle {name} was taken away while it was made", "droidheaders pull"
+            )
+        return bundle
+
+    def _publish(self, path: Path, final: Path, *, replace: bool) -> None:
+        if replace and final.exists():
+            old = self._kernels / f".staging-{os.urandom(8).hex()}"
+            final.rename(old)
+            _remove(old)
+        try:
+            path.rename(final)
+        except OSError:
+            if Bundle.load(final) is None:
+                raise
+            # Somebody was faster with the same archive: theirs is as good as ours.
+
+    def _sweep(self) -> None:
+        """Remove what a killed process left; nobody works on one bundle for a day."""
+        for path in self._kernels.glob(".staging-*"):
+            try:
+                if time.time() - path.stat().st_mtime > _ABANDONED:
+                    _remove(path)
+            except OSError:
+                continue
+
+
+def _key(kernel: KernelIdentity) -> str:
+    return hashlib.sha256(json.dumps(asdict(kernel), sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _is_plain(name: str) -> bool:
+    return bool(name) and "/" not in name and not name.startswith(".")
+
+
+def _manifest(path: Path, headers: dict[str, str]) -> str:
+    digests = {f"headers/{name}": digest for name, digest in headers.items()}
+    for file in path.iterdir():
+        if file.is_file():
+            digests[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
+
+
+def _remove(path: Path) -> None:
+    from shutil import rmtree
+
+    rmtree(path, ignore_errors=True)

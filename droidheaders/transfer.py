@@ -1,0 +1,172 @@
+"""A pull: the headers of a device's running kernel, into the cache.
+
+Above the rooms rather than in one: the reader of archives must not know the cache, and the cache
+must not know devices.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from droidheaders import __version__
+from droidheaders.cache import Bundle, Cache, Staging
+from droidheaders.errors import DroidheadersError, HeadersError
+from droidheaders.headers.limits import ArchiveError, Limits
+from droidheaders.headers.source import ArchiveStream, open_archive
+from droidheaders.headers.tar import members
+from droidheaders.headers.unpack import Unpacked, unpack
+from droidheaders.headers.verify import compiler, verify
+from droidheaders.headers.xz import XzStream
+from droidheaders.kernel.btf import save_btf
+from droidheaders.kernel.ikconfig import read_ikconfig
+from droidheaders.kernel.probe import Probe, probe
+from droidheaders.ui import Bar, printable, ui
+
+if TYPE_CHECKING:
+    from droidheaders.adb import Device
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What a pull gave: the bundle, whether it was in the cache before, and the seconds it took."""
+
+    bundle: Bundle
+    cached: bool
+    seconds: float
+
+
+class Cancelled(BaseException):
+    """Another thread was told to stop; nobody is to be told of it."""
+
+
+def pull(
+    device: Device,
+    cache: Cache,
+    *,
+    refresh: bool = False,
+    probed: Probe | None = None,
+    cancel: threading.Event | None = None,
+) -> Pulled:
+    """Return the bundle of the kernel that `device` runs, transferring it if it is not cached.
+
+    A cached kernel costs one shell round trip. `refresh` transfers it anyway. Raises
+    UnsupportedError for a kernel without headers, HeadersError when they cannot be had or are not
+    whole, DeviceLostError when the device goes away; nothing is left behind in any of these cases.
+    """
+    started = time.monotonic()
+    probed = probed or probe(device)
+    bundle = None if refresh else cache.lookup(probed.kernel)
+    if bundle is None:
+        bundle = _transfer(device, cache, probed, replace=refresh, cancel=cancel)
+        return Pulled(bundle, cached=False, seconds=time.monotonic() - started)
+    return Pulled(bundle, cached=True, seconds=time.monotonic() - started)
+
+
+def _transfer(
+    device: Device,
+    cache: Cache,
+    probed: Probe,
+    *,
+    replace: bool,
+    cancel: threading.Event | None,
+) -> Bundle:
+    with cache.stage() as staging:
+        extras = _Extras(device, probed, staging)
+        extras.start()
+        archive, unpacked = _receive(device, probed, staging, cancel)
+        extras.join()
+        meta = _meta(staging, probed, archive, unpacked, extras)
+        return cache.commit(staging, probed.kernel, meta, unpacked.sha256, replace=replace)
+
+
+def _receive(
+    device: Device, probed: Probe, staging: Staging, cancel: threading.Event | None
+) -> tuple[dict[str, Any], Unpacked]:
+    """Stream, decompress, parse and write at once; return what is known of the archive."""
+    name = printable(device.serial)
+    limits = Limits()
+    staging.headers.mkdir()
+    with (
+        open_archive(device, probed) as source,
+        staging.archive.open("xb") as copy,
+        ui.bar(f"{name}: headers of {printable(probed.kernel.release)}", source.size) as bar,
+    ):
+        xz = XzStream(_watched(source, bar, cancel), expected=source.size, copy=copy, limits=limits)
+        try:
+            unpacked = unpack(members(iter(xz), limits), staging.headers, limits)
+            verify(staging.headers, unpacked, probed.kernel)
+        except ArchiveError as e:
+            raise HeadersError(
+                f"the archive {source.path} of {name} ({probed.kernel}) {e}",
+                f"adb -s {name} exec-out cat {source.path} | xz -t",
+            ) from e
+    archive = {"sha256": xz.sha256, "size": xz.size, "path": source.path, "as": source.how}
+    archive["module_loaded"] = source.loaded
+    return archive, unpacked
+
+
+def _watched(source: ArchiveStream, bar: Bar, cancel: threading.Event | None) -> Iterator[bytes]:
+    for chunk in source.chunks:
+        if cancel is not None and cancel.is_set():
+            raise Cancelled
+        bar.update(len(chunk))
+        yield chunk
+
+
+class _Extras(threading.Thread):
+    """IKCONFIG and BTF, fetched beside the archive; a pull without them is still a pull."""
+
+    def __init__(self, device: Device, probed: Probe, staging: Staging) -> None:
+        super().__init__(name="extras", daemon=True)
+        self._device = device
+        self._probed = probed
+        self._staging = staging
+        self.sources: dict[str, str] = {}
+        self.warnings: list[str] = []
+
+    def run(self) -> None:
+        self._try("config", self._probed.config.path, self._probed.config.state)
+        self._try("btf", self._probed.btf.path, self._probed.btf.state)
+
+    def _try(self, part: str, path: str, state: str) -> None:
+        if state != "readable":
+            return
+        try:
+            if part == "config":
+                (self._staging.path / part).write_bytes(read_ikconfig(self._device))
+            else:
+                save_btf(self._device, self._staging.path / part)
+            self.sources[part] = path
+        except (DroidheadersError, OSError) as e:
+            self.warnings.append(f"no {part}: {e}")
+
+
+def _meta(
+    staging: Staging, probed: Probe, archive: dict[str, Any], unpacked: Unpacked, extras: _Extras
+) -> dict[str, Any]:
+    for rule, count in unpacked.skipped.items():
+        extras.warnings.append(f"left out {count} x {rule}, such as {unpacked.examples[rule]!r}")
+    for warning in extras.warnings:
+        ui.warn(printable(warning))
+    return {
+        "arch": probed.kernel.arch,
+        "compiler": compiler(staging.headers) or probed.proc_version,
+        "page_size": probed.page_size,
+        "archive": archive,
+        "headers": {
+            "files": unpacked.files,
+            "bytes": unpacked.bytes,
+            "directories": unpacked.directories,
+            "symlinks": len(unpacked.symlinks),
+            "skipped": unpacked.skipped,
+        },
+        "sources": {"headers": archive["path"], **extras.sources},
+        "kheaders_build_id": probed.kheaders_build_id,
+        "warnings": extras.warnings,
+        "pulled": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "droidheaders": __version__,
+    }
