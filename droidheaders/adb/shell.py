@@ -1,0 +1,209 @@
+"""The shell v2 protocol: stdout, stderr and the exit status of a command, apart."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from droidheaders.adb._errors import Peer, mapped
+from droidheaders.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from droidheaders.adb._connection import Connection
+
+# AOSP shell_protocol.h, ShellProtocol::Id; a packet is one byte id, four bytes little-endian
+# length, payload.
+_STDOUT, _STDERR, _EXIT = 1, 2, 3
+_HEADER = struct.Struct("<BI")
+CLOSE_STDIN = _HEADER.pack(4, 0)
+
+_CHUNK = 256 * 1024
+_STDERR_LIMIT = 64 * 1024
+
+
+class NotShellV2Error(ValueError):
+    """What came is not shell v2."""
+
+
+@dataclass(frozen=True)
+class ShellResult:
+    """What a command on the device left: its bytes and its status (128 + N for signal N)."""
+
+    stdout: bytes
+    stderr: bytes
+    status: int
+
+
+class ShellDecoder:
+    """Takes the byte stream apart, at whatever boundaries it comes.
+
+    `status` is None until the exit packet came; `stderr` keeps the last `stderr_limit` bytes.
+    """
+
+    def __init__(self, stderr_limit: int | None = None) -> None:
+        self.status: int | None = None
+        self.stderr = bytearray()
+        self._stderr_limit = stderr_limit
+        self._header = bytearray()
+        self._id = 0
+        self._left = 0
+
+    def feed(self, data: bytes | memoryview) -> bytes:
+        """Return the stdout bytes in `data`, also those of an incomplete packet.
+
+        Raises NotShellV2Error on a packet that no shell v2 sends.
+        """
+        view = memoryview(data)
+        stdout: list[memoryview] = []
+        while view and self.status is None:
+            if self._left:
+                piece, view = view[: self._left], view[self._left :]
+                self._left -= len(piece)
+                self._payload(piece, stdout)
+                continue
+            missing = _HEADER.size - len(self._header)
+            self._header += view[:missing]
+            view = view[missing:]
+            if len(self._header) == _HEADER.size:
+                self._id, self._left = _HEADER.unpack(self._header)
+                self._header.clear()
+                if self._id not in (_STDOUT, _STDERR, _EXIT):
+                    raise NotShellV2Error(f"packet id {self._id}")
+        return b"".join(stdout)
+
+    def _payload(self, piece: memoryview, stdout: list[memoryview]) -> None:
+        if self._id == _STDOUT:
+            stdout.append(piece)
+        elif self._id == _STDERR:
+            self.stderr += piece
+            if self._stderr_limit is not None:
+                del self.stderr[: -self._stderr_limit]
+        else:
+            self.status = piece[0]
+
+
+class ShellStream:
+    """A running command: its stdout as it comes, then `status` and `stderr`.
+
+    A context manager; leaving it early is allowed, closes the connection at once, and the device
+    ends the command when it next writes. Reading raises DeviceTimeoutError when nothing comes for
+    `idle_timeout` seconds (or `deadline`, a `time.monotonic()`, passes), and DeviceLostError when
+    the connection closes without an exit status. One thread reads a stream.
+    """
+
+    def __init__(
+        self,
+        peer: Peer,
+        connection: Connection,
+        *,
+        idle_timeout: float,
+        deadline: float | None = None,
+        stderr_limit: int | None = _STDERR_LIMIT,
+    ) -> None:
+        self._peer = peer
+        self._connection = connection
+        self._idle_timeout = idle_timeout
+        self._deadline = deadline
+        self._decoder = ShellDecoder(stderr_limit)
+        self._buffer = memoryview(bytearray(_CHUNK))
+        self._ready: deque[memoryview] = deque()
+        self._ended = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; what was not read is gone."""
+        self._connection.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield stdout in chunks of up to 256 KiB."""
+        while chunk := self.read(_CHUNK):
+            yield chunk
+
+    def read(self, n: int = -1) -> bytes:
+        """Return up to `n` bytes of stdout, at least one unless it ended; all of it without `n`."""
+        if n < 0:
+            while self._fill():
+                pass
+            everything = b"".join(self._ready)
+            self._ready.clear()
+            return everything
+        while not self._ready and self._fill():
+            pass
+        if not self._ready:
+            return b""
+        first = self._ready.popleft()
+        if len(first) > n:
+            self._ready.appendleft(first[n:])
+        return bytes(first[:n])
+
+    def take_stderr_line(self) -> bytes:
+        """Take the first line off stderr, waiting for it; stdout that comes meanwhile is kept."""
+        while b"\n" not in self._decoder.stderr and self._fill():
+            pass
+        line, _, rest = self._decoder.stderr.partition(b"\n")
+        self._decoder.stderr[:] = rest
+        return bytes(line)
+
+    @property
+    def status(self) -> int:
+        """The exit status, once stdout was read to its end; ValueError before."""
+        if self._decoder.status is None:
+            raise ValueError("the command has not ended yet")
+        return self._decoder.status
+
+    @property
+    def stderr(self) -> bytes:
+        """The last 64 KiB of stderr so far."""
+        return bytes(self._decoder.stderr)
+
+    def _fill(self) -> bool:
+        """Receive once and keep what came of stdout; return False when the command has ended."""
+        if self._ended:
+            return False
+        with mapped(self._peer, "running a command"):
+            connection = self._connection.conn
+            connection.settimeout(self._patience())
+            got = connection.recv_into(self._buffer)
+            if not got:
+                raise EOFError("the connection closed without an exit status")
+        try:
+            stdout = self._decoder.feed(self._buffer[:got])
+        except NotShellV2Error as error:
+            raise not_shell_v2(self._peer) from error
+        if stdout:
+            self._ready.append(memoryview(stdout))
+        self._ended = self._decoder.status is not None
+        if self._ended:
+            self.close()
+        return True
+
+    def _patience(self) -> float:
+        if self._deadline is None:
+            return self._idle_timeout
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return min(left, self._idle_timeout)
+
+
+def not_shell_v2(peer: Peer) -> UnsupportedError:
+    """Return the error for a device without shell v2, whose exit statuses would be guesses."""
+    return UnsupportedError(
+        f"{peer.name} does not speak adb's shell v2 protocol, so no exit status can be had",
+        "use a device with Android 7 or later",
+    )
