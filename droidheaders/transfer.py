@@ -87,13 +87,13 @@ def _receive(
     device: Device, probed: Probe, staging: Staging, cancel: threading.Event | None
 ) -> tuple[dict[str, Any], Unpacked]:
     """Stream, decompress, parse and write at once; return what is known of the archive."""
-    name = printable(device.serial)
     limits = Limits()
+    what = f"{printable(device.serial)}: {printable(probed.kernel.release)}"
     staging.headers.mkdir()
     with (
         open_archive(device, probed) as source,
         staging.archive.open("xb") as copy,
-        ui.bar(f"{name}: headers of {printable(probed.kernel.release)}", source.size) as bar,
+        ui.bar(what, source.size) as bar,
     ):
         xz = XzStream(_watched(source, bar, cancel), expected=source.size, copy=copy, limits=limits)
         try:
@@ -101,8 +101,8 @@ def _receive(
             verify(staging.headers, unpacked, probed.kernel)
         except ArchiveError as e:
             raise HeadersError(
-                f"the archive {source.path} of {name} ({probed.kernel}) {e}",
-                f"adb -s {name} exec-out cat {source.path} | xz -t",
+                f"the archive {source.path} of {device.name} ({probed.kernel}) {e}",
+                f"adb -s {device.serial} exec-out cat {source.path} | xz -t",
             ) from e
     archive = {"sha256": xz.sha256, "size": xz.size, "path": source.path, "as": source.how}
     archive["module_loaded"] = source.loaded

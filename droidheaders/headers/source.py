@@ -7,18 +7,19 @@ stays even when this host dies in the middle.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from droidheaders.adb import Root
 from droidheaders.errors import DeviceLostError, DroidheadersError, HeadersError, UnsupportedError
 from droidheaders.headers.limits import ArchiveError
 from droidheaders.kernel.probe import ARCHIVES, MODULE_ROOTS, Probe
 from droidheaders.ui import printable
 
 if TYPE_CHECKING:
-    from droidheaders.adb import Device, Root, ShellStream
+    from droidheaders.adb import Device, ShellStream
 
 _NO_SOURCE, _NO_LOAD, _NO_ARCHIVE, _NO_READ, _NO_UNLOAD = 40, 41, 42, 43, 44
 
@@ -79,12 +80,12 @@ def open_archive(device: Device, probe: Probe) -> Iterator[ArchiveStream]:
     """
     archive = probe.archive
     if archive is not None and archive.state == "readable":
-        with _stream(device, probe, device.stream, "shell") as stream:
+        with _stream(device, probe, device) as stream:
             yield stream
         return
     with device.privileged(uid=probe.uid) as root:
         try:
-            with _stream(device, probe, root.stream, root.how) as stream:
+            with _stream(device, probe, root) as stream:
                 yield stream
         except BaseException:
             if not probe.kheaders_loaded:
@@ -93,11 +94,9 @@ def open_archive(device: Device, probe: Probe) -> Iterator[ArchiveStream]:
 
 
 @contextmanager
-def _stream(
-    device: Device, probe: Probe, opener: Callable[..., ShellStream], how: str
-) -> Iterator[ArchiveStream]:
+def _stream(device: Device, probe: Probe, user: Device | Root) -> Iterator[ArchiveStream]:
     nonce = secrets.token_hex(16)
-    with opener(_script(nonce)) as shell:
+    with user.stream(_script(nonce)) as shell:
         chunks = iter(shell)
         path, size, loaded, first = _header(device, probe, shell, chunks, nonce)
 
@@ -108,12 +107,13 @@ def _stream(
             if shell.status not in (0, _NO_UNLOAD):
                 raise ArchiveError(f"could not be read: {_last_line(shell.stderr)}")
 
+        how = user.how if isinstance(user, Root) else "shell"
         yield ArchiveStream(path, size, loaded, how, _guarded(device, path, rest()))
         if shell.status == _NO_UNLOAD:
             raise HeadersError(
-                f"{_name(device)} could not unload the kheaders module that was loaded for this:"
+                f"{device.name} could not unload the kheaders module that was loaded for this:"
                 f" {_last_line(shell.stderr)}",
-                f"adb -s {_name(device)} shell su 0 rmmod kheaders",
+                f"adb -s {device.serial} shell su 0 rmmod kheaders",
             )
 
 
@@ -132,9 +132,9 @@ def _header(
     words = line.decode("ascii", "replace").split(" ", 3)
     if len(words) != 4 or words[0] != f"@{nonce}" or words[3] not in ARCHIVES:
         raise DeviceLostError(
-            f"{_name(device)} answered {printable(line.decode('utf-8', 'replace'), 80)!r}"
+            f"{device.name} answered {printable(line.decode('utf-8', 'replace'), 80)!r}"
             f" when asked for the archive of {probe.kernel}",
-            f"adb -s {_name(device)} shell",
+            f"adb -s {device.serial} shell",
         )
     size = int(words[1]) if words[1].isdigit() and words[1] != "0" else None
     return words[3], size, words[2] == "1", first
@@ -148,7 +148,7 @@ def _guarded(device: Device, path: str, chunks: Iterator[bytes]) -> Iterator[byt
             # Until "kheaders: Use array declaration instead of char" (6.3), FORTIFY_SOURCE saw
             # one byte there, and reading the file was a BUG.
             e.hint = (
-                f"if {_name(device)} rebooted just now, its kernel may be one that cannot survive"
+                f"if {device.name} rebooted just now, its kernel may be one that cannot survive"
                 f" reading {path}: look for 'fortify' in the log of `adb logcat -b kernel -d`"
             )
         raise
@@ -156,7 +156,7 @@ def _guarded(device: Device, path: str, chunks: Iterator[bytes]) -> Iterator[byt
 
 def _refusal(device: Device, probe: Probe, shell: ShellStream) -> DroidheadersError:
     reason = _last_line(shell.stderr)
-    name, kernel = _name(device), probe.kernel
+    name, kernel = device.name, probe.kernel
     if shell.status == _NO_SOURCE:
         return UnsupportedError(
             f"{kernel} on {name} carries no headers: no archive in /sys/kernel or /proc,"
@@ -166,17 +166,17 @@ def _refusal(device: Device, probe: Probe, shell: ShellStream) -> DroidheadersEr
     if shell.status in (_NO_LOAD, _NO_ARCHIVE):
         return HeadersError(
             f"{name} has a kheaders module that {kernel} did not load: {reason}",
-            f"adb -s {name} shell dmesg | tail",
+            f"adb -s {device.serial} shell dmesg | tail",
         )
     if shell.status == _NO_READ:
         archive = probe.archive.path if probe.archive else ARCHIVES[0]
         return HeadersError(
             f"{archive} on {name} ({kernel}) cannot be read: {reason}",
-            f"adb -s {name} shell ls -lZ {archive}",
+            f"adb -s {device.serial} shell ls -lZ {archive}",
         )
     return HeadersError(
         f"{name} ({kernel}) ended the search for its archive with status {shell.status}: {reason}",
-        f"adb -s {name} shell",
+        f"adb -s {device.serial} shell",
     )
 
 
@@ -197,7 +197,3 @@ def _script(nonce: str) -> str:
 def _last_line(stderr: bytes) -> str:
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
     return printable(lines[-1]) if lines else "no reason given"
-
-
-def _name(device: Device) -> str:
-    return printable(device.serial)

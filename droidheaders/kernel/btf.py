@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from droidheaders.errors import HeadersError
-from droidheaders.ui import printable
 
 if TYPE_CHECKING:
     from droidheaders.adb import Device
@@ -33,4 +32,4 @@ def save_btf(device: Device, path: Path) -> int:
             if size and stream.status == 0:
                 return size
     path.unlink()
-    raise HeadersError(f"/sys/kernel/btf/vmlinux of {printable(device.serial)} is no BTF")
+    raise HeadersError(f"/sys/kernel/btf/vmlinux of {device.name} is no BTF")

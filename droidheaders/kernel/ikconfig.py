@@ -6,7 +6,6 @@ import zlib
 from typing import TYPE_CHECKING
 
 from droidheaders.errors import HeadersError
-from droidheaders.ui import printable
 
 if TYPE_CHECKING:
     from droidheaders.adb import Device
@@ -31,5 +30,5 @@ def read_ikconfig(device: Device) -> bytes:
     except zlib.error:
         config = b""
     if not gzip.eof or b"CONFIG_" not in config:
-        raise HeadersError(f"/proc/config.gz of {printable(device.serial)} is no configuration")
+        raise HeadersError(f"/proc/config.gz of {device.name} is no configuration")
     return config

@@ -112,11 +112,11 @@ def probe(device: Device) -> Probe:
         return parse(result.stdout.decode("utf-8", "surrogateescape"), nonce)
     except ValueError as e:
         raise DeviceLostError(
-            f"{printable(device.serial)} did not answer the questions about its kernel: {e}",
-            f"adb -s {printable(device.serial)} shell uname -a",
+            f"{device.name} did not answer the questions about its kernel: {e}",
+            f"adb -s {device.serial} shell uname -a",
         ) from e
     except HeadersError as e:
-        raise HeadersError(f"{printable(device.serial)} {e.message}", e.hint) from None
+        raise HeadersError(f"{device.name} {e.message}", e.hint) from None
 
 
 def script(nonce: str) -> str:
