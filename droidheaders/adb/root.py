@@ -85,6 +85,8 @@ class Root:
         if not self._restarted:
             return
         try:
+            if self._how != "adb root":  # interrupted: adbd would restart as root after `unroot:`
+                self._await_adbd(as_root=True)
             answer = self._ask_adbd("unroot:")
             if not answer or "restarting" in answer:
                 self._await_adbd(as_root=False)

@@ -94,7 +94,11 @@ class Server:
 
         if not self.endpoint.is_loopback:
             warn_once(f"the {self.name} is another machine: the way there is not encrypted")
-        connection = Connection(self.endpoint, self.timeout)
+        try:
+            connection = Connection(self.endpoint, self.timeout)
+        except TimeoutError as error:
+            # Not a slow answer, which is what `mapped` makes of a TimeoutError.
+            raise OSError("connecting timed out") from error
         connection.conn.settimeout(self.timeout if timeout is None else timeout)
         return connection
 
@@ -116,7 +120,8 @@ class Server:
     def refused(self, doing: str, text: str) -> DroidheadersError:
         """Pass on what the server said."""
         return NoDeviceError(
-            f"the {self.name} refused {doing}: {printable(text.strip())}", "`droidheaders devices`"
+            f"the {self.name} refused {doing}: {printable(text.strip())}",
+            "see `droidheaders devices`",
         )
 
     def _ready(self) -> Connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import select
+import shlex
 import stat
 import struct
 import time
@@ -42,11 +43,7 @@ def receive(device: Device, path: str, size: int | None, idle_timeout: float) ->
                     # Its FAIL, and only that, comes with the path.
                     if error.args[1:] != (path,):
                         raise
-                    raise DroidheadersError(
-                        f"{device.name} will not read {printable(path)}: "
-                        f"{printable(error.args[0])}",
-                        f"look with `droidheaders run exec -- ls -lZ {printable(path)}`",
-                    ) from None
+                    raise _refusal(device, "read", path, error.args[0]) from None
             if chunk is None:
                 break
             received += len(chunk)
@@ -108,8 +105,8 @@ class _Upload:
 
     def __init__(self, device: Device, remote: str) -> None:
         self._device = device
-        self._remote = printable(remote)
-        self._doing = f"writing {self._remote}"
+        self._remote = remote
+        self._doing = f"writing {printable(remote)}"
         with mapped(device, self._doing):
             self._connection = device.open_service("sync:", _IDLE)
         self._poll = select.poll()
@@ -145,7 +142,11 @@ class _Upload:
         if word != b"FAIL":
             raise ValueError(f"sync answer {word!r}")
         reason = self._connection.read(length).decode("utf-8", "replace")
-        raise DroidheadersError(
-            f"{self._device.name} refuses to write {self._remote}: {printable(reason)}",
-            f"look with `droidheaders run exec -- ls -ldZ {self._remote}`",
-        )
+        raise _refusal(self._device, "write", self._remote, reason)
+
+
+def _refusal(device: Device, verb: str, path: str, reason: str) -> DroidheadersError:
+    return DroidheadersError(
+        f"{device.name} refuses to {verb} {printable(path)}: {printable(reason)}",
+        f"look with `droidheaders run exec -- ls -ldZ {shlex.quote(printable(path))}`",
+    )

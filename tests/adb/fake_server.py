@@ -18,6 +18,7 @@ class Peer:
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
+        self.service = ""
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
@@ -40,7 +41,9 @@ class Peer:
         return data
 
     def request(self) -> str:
-        return self.recv(int(self.recv(4), 16)).decode("utf-8", "surrogateescape")
+        """Receive a service name; it stays in `service`."""
+        self.service = self.recv(int(self.recv(4), 16)).decode("utf-8", "surrogateescape")
+        return self.service
 
     def hold(self) -> bytes:
         """Keep the connection until the client closes it; return what it still sent."""
@@ -110,8 +113,8 @@ class FakeServer:
 
     `devices` is the text of `host:devices-l`. `on(pattern, handler)` scripts the services whose
     whole name matches the regular expression, also those behind a transport; the latest wins. A
-    service nobody scripted gets FAIL. `requests` lists every service asked for, `transports` the
-    transport requests.
+    service nobody scripted gets FAIL, as does a transport id that is not listed. `requests` lists
+    every service asked for, `transports` the transport requests.
     """
 
     def __init__(self, devices: str = "") -> None:
@@ -209,6 +212,10 @@ class FakeServer:
         handler = self._handler(service)
         if handler is None and service.startswith("host:transport"):
             self.transports.append(service)
+            wanted = service.partition("-id:")[2]
+            if wanted and f"transport_id:{wanted}\n" not in self.devices:
+                peer.send(fail(f"no device with transport id '{wanted}'"))
+                return
             peer.send(b"OKAY")
             service = peer.request()
             handler = self._handler(service)

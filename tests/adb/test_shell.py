@@ -189,7 +189,6 @@ def test_server_killed_in_the_middle(device: Device, fake: FakeServer) -> None:
 
 def test_gone_before_the_command(device: Device, fake: FakeServer) -> None:
     fake.devices = ""
-    fake.on("host:transport-id:7", fail("no device with transport id '7'"))
     with pytest.raises(DeviceLostError, match=r"phone1 .*unplugged"):
         device.shell("x")
 
