@@ -1,0 +1,168 @@
+"""The application: global options, the commands, and the one place where errors become words."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from droidheaders import __version__
+from droidheaders.cli import cache, devices, pull
+from droidheaders.cli.settings import SCHEMA, report, settings
+from droidheaders.errors import DroidheadersError, UsageError
+from droidheaders.ui import ui
+
+EPILOG = "Global options may stand before or after the command. Manual: man droidheaders."
+
+app = typer.Typer(
+    name="droidheaders",
+    help="The headers of whatever kernel is running behind adb, for building on this host.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(name="devices")(devices.devices)
+app.command(name="pull")(pull.pull)
+app.add_typer(cache.app, name="cache")
+# app.add_typer(emulator.app, name="emulator")
+
+_INTERRUPTED = 130
+
+# click's exceptions are vendored in some releases of typer and imported in others.
+_ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"droidheaders {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    serial: Annotated[
+        str | None, typer.Option("-s", "--serial", help="Device with this serial.")
+    ] = None,
+    transport: Annotated[
+        int | None, typer.Option("-t", "--transport-id", help="Device with this transport id.")
+    ] = None,
+    usb: Annotated[bool, typer.Option("-d", "--usb", help="The one USB device.")] = False,
+    tcp: Annotated[
+        bool, typer.Option("-e", "--tcp", help="The one emulator or TCP device.")
+    ] = False,
+    host: Annotated[
+        str | None, typer.Option("-H", "--host", help="Host of the adb server.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("-P", "--port", help="Port of the adb server.")
+    ] = None,
+    socket: Annotated[
+        str | None, typer.Option("-L", "--socket", help="Socket of the adb server: tcp:HOST:PORT.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, errors too.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only errors on stderr.")] = False,
+    verbose: Annotated[
+        int, typer.Option("-v", "--verbose", count=True, help="Say more; -vv with tracebacks.")
+    ] = 0,
+    progress: Annotated[
+        bool | None, typer.Option("--progress/--no-progress", help="Progress bars on stderr.")
+    ] = None,
+    color: Annotated[
+        bool | None, typer.Option("--color/--no-color", help="Colour on stderr (see NO_COLOR).")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="Seconds a silent device may take.")
+    ] = 30.0,
+    cache_dir: Annotated[
+        str | None, typer.Option("--cache-dir", help="The cache, else $DROIDHEADERS_CACHE.")
+    ] = None,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Note the global options for the command that follows."""
+    ui.verbosity = -1 if quiet else verbose
+    ui.progress, ui.color = progress, color
+    settings.serial, settings.transport_id = serial, transport
+    settings.usb, settings.tcp = usb, tcp
+    settings.host, settings.port, settings.socket = host, port, socket
+    settings.json, settings.timeout, settings.cache_dir = as_json, timeout, cache_dir
+
+
+def run(argv: list[str] | None = None) -> None:
+    """Run the command line and exit with its documented status."""
+    signal.signal(signal.SIGTERM, _terminated)
+    arguments = hoist(sys.argv[1:] if argv is None else argv)
+    try:
+        status = app(arguments, standalone_mode=False)
+        sys.stdout.flush()
+    except DroidheadersError as e:
+        status = _fail(e, "--json" in arguments)
+    except _ClickException as e:
+        usage = UsageError(e.format_message(), _usage_hint(e))
+        status = _fail(usage, "--json" in arguments)
+    except (KeyboardInterrupt, typer.Abort):
+        status = _INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of stdout had enough
+        status = 0
+    if status == _INTERRUPTED:  # typer itself may have made a status of Ctrl-C
+        ui.say("interrupted")
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def hoist(arguments: list[str]) -> list[str]:
+    """Move global options to the front, so that they may stand behind the command too.
+
+    What follows `--` is left alone.
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    takes_value = {
+        flag: not getattr(p, "is_flag", False) and not getattr(p, "count", False)
+        for p in typer.main.get_command(app).params
+        for flag in (*p.opts, *p.secondary_opts)
+    }
+    front: list[str] = []
+    rest: list[str] = []
+    words = iter(arguments[:end])
+    for word in words:
+        flag = word.partition("=")[0] if word.startswith("--") else word[:2]
+        if flag not in takes_value:
+            rest.append(word)
+            continue
+        front.append(word)
+        if takes_value[flag] and word == flag:
+            front.extend(value for value in [next(words, None)] if value is not None)
+    return front + rest + arguments[end:]
+
+
+def _fail(error: DroidheadersError, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"schema": SCHEMA, "error": error.describe()}), flush=True)
+    report(error)
+    if ui.verbosity >= 2:
+        traceback.print_exception(error)
+    return error.exit_code
+
+
+def _usage_hint(error: Any) -> str:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path if context else 'droidheaders'} --help"
+
+
+def _terminated(signum: int, _frame: FrameType | None) -> None:
+    signal.signal(signum, signal.SIG_IGN)  # once is enough: the clean-up must not be cut short
+    raise SystemExit(128 + signum)

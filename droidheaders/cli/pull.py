@@ -1,0 +1,109 @@
+"""`droidheaders pull`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from droidheaders.cli.settings import emit, mebibytes, report, settings
+from droidheaders.ui import printable, ui
+
+if TYPE_CHECKING:
+    from droidheaders.transfer import Pulled
+
+
+def pull(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Copy the headers to this new directory.")
+    ] = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Transfer again what is cached already.")
+    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="Pull from every device at once.")] = False,
+) -> None:
+    """Pull the running kernel's headers into the cache, and print their path.
+
+    Examples:
+
+      K=$(droidheaders pull)
+
+      droidheaders pull -s emulator-5554 --json
+
+      droidheaders pull --output ./headers
+    """
+    if every:
+        _pull_all(output, refresh)
+        return
+    from droidheaders.transfer import pull as pull_device
+
+    device = settings.device()
+    pulled = pull_device(device, settings.cache(), refresh=refresh)
+    path = pulled.bundle.headers
+    if output is not None:
+        pulled.bundle.copy_headers(output)
+        path = output.absolute()
+    say(device.serial, pulled)
+    emit(describe(device.serial, pulled) | {"path": str(path)}, str(path))
+
+
+def _pull_all(output: Path | None, refresh: bool) -> None:
+    """Print "SERIAL<tab>PATH" for each device that gave headers; raise the first error, if any."""
+    from droidheaders.adb import Selector
+    from droidheaders.errors import DroidheadersError, NoDeviceError, UsageError
+    from droidheaders.fleet import pull_all
+
+    if output is not None:
+        raise UsageError("--output names one directory, and --all means many", "leave one out")
+    server = settings.server()
+    serials = [one.serial for one in server.devices() if one.state == "device"]
+    if not serials:
+        raise NoDeviceError("no attached device is ready", "droidheaders devices")
+    devices = [server.select(Selector(serial=serial)) for serial in serials]
+    outcomes = list(zip(serials, pull_all(devices, settings.cache(), refresh=refresh), strict=True))
+    errors = [(serial, o) for serial, o in outcomes if isinstance(o, DroidheadersError)]
+    pulls = [(serial, o) for serial, o in outcomes if not isinstance(o, DroidheadersError)]
+    for serial, pulled in pulls:
+        say(serial, pulled)
+    emit(
+        {
+            "devices": [describe(serial, pulled) for serial, pulled in pulls],
+            "errors": [{"serial": serial, **error.describe()} for serial, error in errors],
+        },
+        "\n".join(f"{printable(serial)}\t{pulled.bundle.headers}" for serial, pulled in pulls),
+    )
+    for _, error in errors:
+        report(error)
+    if errors:
+        raise typer.Exit(errors[0][1].exit_code)
+
+
+def say(serial: str, pulled: Pulled) -> None:
+    """Tell the person on stderr what came."""
+    headers = pulled.bundle.meta["headers"]
+    what = (
+        "cached"
+        if pulled.cached
+        else f"{headers['files']} files, {mebibytes(headers['bytes'])}, {pulled.seconds:.2f} s"
+    )
+    ui.say(f"{printable(serial)}: {pulled.bundle.kernel}: {what}")
+
+
+def describe(serial: str, pulled: Pulled) -> dict[str, Any]:
+    """Return what --json says of one pull; the keys are in docs/json.md."""
+    meta = pulled.bundle.meta
+    return {
+        "serial": serial,
+        "bundle": pulled.bundle.name,
+        "path": str(pulled.bundle.headers),
+        "cached": pulled.cached,
+        "seconds": round(pulled.seconds, 3),
+        "kernel": meta["kernel"],
+        "arch": meta["arch"],
+        "compiler": meta["compiler"],
+        "archive": meta["archive"],
+        "headers": meta["headers"],
+        "parts": pulled.bundle.parts,
+        "warnings": meta["warnings"],
+    }
