@@ -33,8 +33,8 @@ _LONGEST_SERVICE = 0xFFFF
 class Device:
     """A device behind an adb server; each operation is one socket, so threads may share it.
 
-    `attached` is what the server last said of it; the transport id in it changes when adbd
-    restarts.
+    `attached` is what the server last said of it; the transport id in it changes when a USB
+    device's adbd restarts.
     """
 
     def __init__(self, server: Server, attached: Attached) -> None:
@@ -248,6 +248,8 @@ class Device:
 
     def _listed(self, attached: list[Attached]) -> Attached | None:
         same = [line for line in attached if line.serial == self.serial]
+        if len(same) == 1:
+            return same[0]
         # Two devices may have the same serial; the port they are plugged into tells them apart.
         return next((line for line in same if line.usb == self.attached.usb), None)
 

@@ -160,7 +160,11 @@ class Root:
                 return connection.read_to_end()
 
     def _await_adbd(self, *, as_root: bool) -> None:
-        """Wait until the shell's uid tells that the new adbd is there, under a new transport id."""
+        """Wait until the shell's uid tells that the new adbd is there.
+
+        Nothing else does for all devices: over USB the transport id changes, over TCP the server
+        reconnects under the same one (AOSP transport.cpp, ReconnectHandler).
+        """
         deadline = time.monotonic() + _RESTART_TIMEOUT
         while (left := deadline - time.monotonic()) > 0:
             try:

@@ -38,6 +38,7 @@ class Phone:
         self.uid = 2000
         self.debuggable = "1"
         self.root_answer = "restarting adbd as root\n"
+        self.keeps_transport_id = False
         self.scripts: list[str] = []
         self.bin = home / "bin"
         self.bin.mkdir()
@@ -100,7 +101,8 @@ class Phone:
             self.fake.devices = ""
             time.sleep(0.15)
             self.uid = uid
-            self.fake.devices = old.replace(f":{before}", f":{int(before) + 1}\n")
+            now = int(before) + (not self.keeps_transport_id)
+            self.fake.devices = old.replace(f":{before}", f":{now}\n")
 
         threading.Thread(target=work).start()
 
@@ -202,6 +204,15 @@ def test_adb_root_and_back(device: Device, phone: Phone, su: str | None) -> None
     assert phone.uid == 2000
     assert device.transport_id == 9
     assert device.shell("id -u").stdout == b"2000\n"
+
+
+def test_adb_root_over_tcp_keeps_the_transport_id(device: Device, phone: Phone) -> None:
+    phone.keeps_transport_id = True
+    with device.privileged() as root:
+        assert root.shell("id -u").stdout == b"0\n"
+        assert device.transport_id == 7
+    assert phone.uid == 2000
+    assert phone.services == ["root:", "unroot:"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

@@ -295,6 +295,16 @@ def test_wait_for_takes_the_new_transport_id(device: Device, fake: FakeServer) -
     assert device.transport_id == 9
 
 
+def test_twin_serials_are_told_apart_by_their_port(device: Device, fake: FakeServer) -> None:
+    twin = "phone1 device usb:1-5 transport_id:5\n"
+    fake.devices = twin + "phone1 device usb:1-4 transport_id:9\n"
+    device.wait_for("device", timeout=5)
+    assert device.transport_id == 9
+    fake.devices = "phone1 device usb:2-1 transport_id:10\n"  # plugged in elsewhere
+    device.wait_for("device", timeout=5)
+    assert device.transport_id == 10
+
+
 def test_wait_for_disconnect(device: Device, fake: FakeServer) -> None:
     answers = iter(["phone1 device usb:1-4 transport_id:7\n"])
     fake.on("host:devices-l", lambda peer: peer.send(okay(next(answers, ""))))
