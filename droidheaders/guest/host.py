@@ -6,6 +6,7 @@ import ctypes
 import platform
 import shutil
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from droidheaders.errors import DroidheadersError
 
@@ -14,10 +15,11 @@ MACHINE = {"amd64": "x86_64", "x86_64": "x86_64", "aarch64": "arm64", "arm64": "
 
 DEBIAN_ARCH = {"x86_64": "amd64", "arm64": "arm64"}
 
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
 _COMMON = {
     "adb": "adb",
     "apt-get": "apt",
-    "debian-archive-keyring": "debian-archive-keyring",
     "dpkg-deb": "dpkg",
     "gcc": "gcc",
     # objtool, which every x86 module goes through, is linked to it
@@ -25,12 +27,26 @@ _COMMON = {
     "make": "make",
     "qemu-system-aarch64": "qemu-system-arm",
     "qemu-system-x86_64": "qemu-system-x86",
+    "secilc": "secilc",
     "zstd": "zstd",
+    KEYRING: "debian-archive-keyring",
 }
 
+# The guest's own programs are static, and the C library is only a recommendation of a cross
+# compiler's package.
 TOOLS: Mapping[str, Mapping[str, str]] = {
-    "x86_64": _COMMON | {"aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu"},
-    "arm64": _COMMON | {"x86_64-linux-gnu-gcc": "gcc-x86-64-linux-gnu"},
+    "x86_64": _COMMON
+    | {
+        "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
+        "/usr/aarch64-linux-gnu/lib/libc.a": "libc6-dev-arm64-cross",
+        "/usr/lib/x86_64-linux-gnu/libc.a": "libc6-dev",
+    },
+    "arm64": _COMMON
+    | {
+        "x86_64-linux-gnu-gcc": "gcc-x86-64-linux-gnu",
+        "/usr/x86_64-linux-gnu/lib/libc.a": "libc6-dev-amd64-cross",
+        "/usr/lib/aarch64-linux-gnu/libc.a": "libc6-dev",
+    },
 }
 """For each host architecture: what is needed, and the package it is in."""
 
@@ -39,9 +55,9 @@ HOST_PACKAGES: Mapping[str, tuple[str, ...]] = {
 }
 """For each host architecture: every package that setting up and starting guests needs."""
 
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+BUILD = ("apt-get", "dpkg-deb", KEYRING, "make", "secilc", "zstd")
 
-BUILD = ("apt-get", "dpkg-deb", "debian-archive-keyring", "make", "zstd")
+_TRIPLE = {"arm64": "aarch64-linux-gnu", "x86_64": "x86_64-linux-gnu"}
 
 
 def host_arch() -> str:
@@ -54,9 +70,7 @@ def host_arch() -> str:
 
 def cross_prefix(arch: str) -> str:
     """Return CROSS_COMPILE for a guest of `arch`: empty when the host's own compiler will do."""
-    if arch == host_arch():
-        return ""
-    return {"arm64": "aarch64-linux-gnu-", "x86_64": "x86_64-linux-gnu-"}[arch]
+    return "" if arch == host_arch() else f"{_TRIPLE[arch]}-"
 
 
 def qemu_binary(arch: str) -> str:
@@ -67,7 +81,9 @@ def qemu_binary(arch: str) -> str:
 def builders(arch: str) -> tuple[str, ...]:
     """Return what setting up a guest of `arch` needs."""
     elf = ("libelf.so.1",) if arch == "x86_64" else ()
-    return (*BUILD, f"{cross_prefix(arch)}gcc", *elf)
+    libc = f"/usr/{'lib/' if arch == host_arch() else ''}{_TRIPLE[arch]}"
+    libc += "/libc.a" if arch == host_arch() else "/lib/libc.a"
+    return (*BUILD, f"{cross_prefix(arch)}gcc", *elf, libc)
 
 
 def require(tools: Iterable[str]) -> None:
@@ -83,10 +99,8 @@ def require(tools: Iterable[str]) -> None:
 
 
 def _present(tool: str) -> bool:
-    if tool == "debian-archive-keyring":
-        from pathlib import Path
-
-        return Path(KEYRING).is_file()
+    if tool.startswith("/"):
+        return Path(tool).is_file()
     if ".so" in tool:
         try:
             ctypes.CDLL(tool)

@@ -1,0 +1,191 @@
+"""`droidheaders emulator`: the embedded device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from droidheaders.cli.settings import emit, settings, table
+from droidheaders.errors import UsageError
+from droidheaders.ui import ui
+
+if TYPE_CHECKING:
+    from droidheaders.guest.guest import MakeImage
+    from droidheaders.guest.instance import Instance
+    from droidheaders.guest.recipes import Recipe
+
+app = typer.Typer(help="The embedded device: an Android-like guest in QEMU.", no_args_is_help=True)
+
+
+@app.command()
+def setup(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Recipes; without, 6.1-arm64.")
+    ] = None,
+    mirror: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Debian mirror, else $DROIDHEADERS_MIRROR, else apt's."),
+    ] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Take a newer kernel if the suite has one.")
+    ] = False,
+) -> None:
+    """Fetch and build what guests are made of; what is there is not fetched again."""
+    from droidheaders.guest import image, recipes
+
+    done = []
+    for recipe in [recipes.load(name) for name in names or [recipes.DEFAULT]]:
+        built = image.setup(recipe, mirror, update=update)
+        ui.say(f"{recipe.name}: {built.release} is set up")
+        done.append({"recipe": recipe.name, "arch": recipe.arch, "release": built.release})
+    if settings.json:
+        emit({"recipes": done}, "")
+
+
+@app.command()
+def start(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Recipe.")] = "6.1-arm64",
+    persona: Annotated[
+        str, typer.Option(help="What the shell may: user, userdebug, su or root.")
+    ] = "userdebug",
+    kernel: Annotated[
+        Path | None, typer.Option(metavar="IMAGE", help="Boot this kernel, not the recipe's.")
+    ] = None,
+    modules: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Its modules: lib/modules/RELEASE.")
+    ] = None,
+    initrd_extra: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Files laid over the guest's root.")
+    ] = None,
+    memory: Annotated[int, typer.Option(metavar="MB", min=128, help="Memory in MB.")] = 512,
+    cpus: Annotated[int, typer.Option(min=1, max=64, help="Number of CPUs.")] = 2,
+) -> None:
+    """Start a guest and print its serial once its shell answers (--timeout: 60 s)."""
+    from droidheaders.guest.guest import DEFAULT_TIMEOUT, Guest
+    from droidheaders.guest.recipes import load
+
+    # the global --timeout has another default, for devices that are up
+    source = context.find_root().get_parameter_source("timeout")
+    given = source is not None and source.name == "COMMANDLINE"
+    guest = Guest.start(
+        name,
+        persona=persona,
+        server=settings.server(),
+        timeout=settings.timeout if given else DEFAULT_TIMEOUT,
+        memory=memory,
+        cpus=cpus,
+        make=_own(load(name), kernel, modules, initrd_extra),
+    )
+    emit(_describe(guest.instance), guest.serial)
+
+
+def _own(
+    recipe: Recipe, kernel: Path | None, modules: Path | None, extra: Path | None
+) -> MakeImage | None:
+    """Return how to make an image around a person's own kernel, if there is one."""
+    if kernel is None:
+        if modules or extra:
+            raise UsageError(
+                "--modules and --initrd-extra belong to a kernel of your own.",
+                hint="droidheaders emulator start --kernel IMAGE",
+            )
+        return None
+    from droidheaders.guest import image
+
+    own = kernel
+    return lambda into: image.custom(own, recipe, into, modules_dir=modules, extra=extra)
+
+
+@app.command(name="list")
+def list_() -> None:
+    """List guests, running and stale, and the recipes there are."""
+    from droidheaders.guest import image, recipes
+    from droidheaders.guest.instance import instances
+
+    guests = instances()
+    known = [recipes.load(name) for name in recipes.names()]
+    ready = {recipe.name: image.cached(recipe) for recipe in known}
+    rows = [("GUEST", "STATE", "SERIAL", "PERSONA", "PID")]
+    rows += [(one.name, one.state, one.serial, one.persona, str(one.pid)) for one in guests]
+    text = [table(rows), ""] if guests else []
+    recipe_rows = [("RECIPE", "SET UP", "")]
+    for recipe in known:
+        built = ready[recipe.name]
+        recipe_rows.append((recipe.name, built.release if built else "-", recipe.about))
+    listed = [
+        {
+            "name": recipe.name,
+            "arch": recipe.arch,
+            "about": recipe.about,
+            "release": built.release if (built := ready[recipe.name]) else None,
+        }
+        for recipe in known
+    ]
+    emit(
+        {"guests": [_describe(one) for one in guests], "recipes": listed},
+        "\n".join([*text, table(recipe_rows)]),
+    )
+
+
+@app.command()
+def stop(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME|SERIAL]...", help="Which guests.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+) -> None:
+    """End guests; the only one there is needs no name."""
+    from droidheaders.guest import guest
+    from droidheaders.guest.instance import find, instances
+
+    if everything and names:
+        raise UsageError("--all leaves no guest to name.", hint="droidheaders emulator stop --all")
+    chosen = [find(name) for name in names or []]
+    if not names:
+        chosen = instances()
+        if len(chosen) > 1 and not everything:
+            raise UsageError(
+                f"There are {len(chosen)} guests: {', '.join(one.name for one in chosen)}.",
+                hint=f"droidheaders emulator stop {chosen[0].name}",
+            )
+    for one in dict.fromkeys(chosen):
+        guest.stop(one)
+        ui.say(f"{one.name} ended")
+    if settings.json:
+        emit({"stopped": [one.name for one in chosen]}, "")
+
+
+@app.command()
+def console(
+    name: Annotated[str | None, typer.Argument(help="Guest; without, the only one.")] = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until it ends.")] = False,
+) -> None:
+    """Print what a guest wrote to its serial console."""
+    from droidheaders.guest.console import stream
+    from droidheaders.guest.instance import find, instances
+
+    if name is None:
+        there = instances()
+        if len(there) != 1:
+            raise UsageError(f"There are {len(there)} guests.", hint="droidheaders emulator list")
+        name = there[0].name
+    one = find(name)
+    for line in stream(one.console, (lambda: one.alive) if follow else (lambda: False)):
+        print(line, flush=follow)
+
+
+def _describe(one: Instance) -> dict[str, object]:
+    return {
+        "name": one.name,
+        "recipe": one.recipe,
+        "arch": one.arch,
+        "persona": one.persona,
+        "serial": one.serial,
+        "state": one.state,
+        "pid": one.pid,
+        "accel": one.accel,
+        "console": str(one.console),
+    }

@@ -1,0 +1,184 @@
+"""A guest: started until its shell answers, and stopped until nothing of it is left."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from droidheaders.errors import DroidheadersError, UsageError
+from droidheaders.guest import boot, console, host, image, initrd, process, qemu, recipes, userland
+from droidheaders.guest import instance as instances
+from droidheaders.guest.instance import Instance
+from droidheaders.guest.qmp import Qmp
+from droidheaders.guest.signals import terminable, uninterrupted
+from droidheaders.ui import ui
+
+if TYPE_CHECKING:
+    from droidheaders.adb import Server
+
+DEFAULT_PERSONA = "userdebug"
+DEFAULT_TIMEOUT = 60.0
+
+MakeImage = Callable[[Path], image.Image]
+
+
+class Guest:
+    """A running guest. As a context manager it is stopped when the block ends."""
+
+    def __init__(self, running: boot.Running) -> None:
+        self.instance = running.instance
+        self._running = running
+
+    @property
+    def serial(self) -> str:
+        """What adb calls it."""
+        return self.instance.serial
+
+    def __enter__(self) -> Guest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @classmethod
+    def start(
+        cls,
+        name: str = recipes.DEFAULT,
+        *,
+        persona: str = DEFAULT_PERSONA,
+        server: Server | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        memory: int = 512,
+        cpus: int = 2,
+        make: MakeImage | None = None,
+    ) -> Guest:
+        """Return a guest of the recipe `name` whose shell has answered.
+
+        `make` is for one's own kernel: it returns an image, whose files it may put into the
+        directory it is given; without it the recipe's is set up. `timeout` is in seconds, from
+        starting QEMU. Raises StartError naming the stage that was not passed; then, and when it is
+        interrupted, nothing of the guest is left but its console.
+        """
+        recipe = recipes.load(name)
+        if persona not in userland.PERSONAS:
+            raise UsageError(f"A persona is one of {', '.join(userland.PERSONAS)}: not {persona}.")
+        host.require(("adb", host.qemu_binary(recipe.arch)))
+        what = None if make else image.setup(recipe)
+        server = server or _default_server()
+        server.ensure_running()
+        with terminable():
+            mine = instances.claim(name, recipe.arch, persona)
+            at = server.endpoint
+            mine = replace(mine, server_host=at.host, server_port=at.port)
+            try:
+                what = make(mine.directory) if make else what
+                assert what is not None
+                parts = mine.directory / "initrd"
+                initrd.concatenate(what.parts, parts)
+                append = " ".join([*userland.KERNEL_ARGS, f"droidheaders.persona={persona}"])
+                machine = qemu.Machine(recipe.arch, what.kernel, parts, append, memory, cpus)
+                return cls(_boot(mine, machine, server, timeout))
+            except BaseException as error:
+                _undo(mine, error)
+                raise
+
+    def stop(self) -> None:
+        """End the guest; raises DroidheadersError if it will not go."""
+        stop(self.instance)
+        self._running.child.wait()
+
+
+def _boot(mine: Instance, machine: qemu.Machine, server: Server, timeout: float) -> boot.Running:
+    """Try one accelerator after the other, and return the guest once its shell answered."""
+    deadline = time.monotonic() + timeout
+    for accel in qemu.accelerators(machine.arch):
+        with uninterrupted():
+            running = boot.launch(mine, machine, accel)
+        try:
+            boot.wait_for_kernel(running, deadline)
+            if accel == "kvm":
+                qemu.remember_kvm(machine.arch, works=True)
+            boot.wait_for_shell(running, server, deadline)
+            running.instance = replace(running.instance, ready=True)
+            running.instance.save()
+        except boot.StartError as error:
+            running.end()
+            if accel != "kvm" or error.stage != console.STAGES[0] or qemu.is_proven(machine.arch):
+                raise
+            qemu.remember_kvm(machine.arch, works=False)
+            ui.say("KVM runs no guests on this host; emulating", level=1)
+        except BaseException:
+            running.end()
+            raise
+        else:
+            return running
+    raise AssertionError("tcg is always tried, and returns or raises")
+
+
+def _undo(mine: Instance, error: BaseException) -> None:
+    """Leave nothing of a start that failed, and tell the error where the console went."""
+    with uninterrupted():
+        now = instances.read(mine.name) or mine
+        if now.port:
+            _end(now)
+            _disconnect(now)
+        text = console.read(now.console)
+        kept = now.keep_console()
+        now.forget()
+        if isinstance(error, boot.StartError):
+            shown = "".join(f"\n    {line}" for line in console.last_lines(text))
+            error.message = (
+                f"The guest {mine.name} did not get to {error.stage!r}: {error.message}."
+                f" Its console is in {kept}{':' if shown else ', and empty'}{shown}"
+            )
+            error.hint = error.hint or f"less {kept}"
+
+
+def stop(instance: Instance) -> None:
+    """End a guest and remove what is left of it; of a stale one there is nothing to end.
+
+    Raises DroidheadersError when QEMU does not go, or is not started yet.
+    """
+    if not instance.port and instance.alive:
+        raise DroidheadersError(
+            f"The guest {instance.name} is still being set up.", hint=f"kill {instance.pid}"
+        )
+    with uninterrupted():
+        if not _end(instance):
+            raise DroidheadersError(
+                f"The guest {instance.name} does not end.", hint=f"kill -9 {instance.pid}"
+            )
+        _disconnect(instance)
+        instance.forget()
+
+
+def _end(instance: Instance) -> bool:
+    """Ask QEMU to quit, else kill it, and return whether it is gone."""
+    if not instance.alive:
+        return True
+    with contextlib.suppress(OSError, ValueError), Qmp(instance.directory, timeout=2) as monitor:
+        monitor.execute("quit")
+        if process.wait_gone(instance.pid, instance.started, 2):
+            return True
+    return process.kill(instance.pid, instance.started)
+
+
+def _disconnect(instance: Instance) -> None:
+    """Make the adb server forget the guest, if that server is still there."""
+    from droidheaders.adb import Endpoint, Server
+
+    server = Server(Endpoint(instance.server_host, instance.server_port))
+    with contextlib.suppress(OSError, DroidheadersError):
+        server.open().close()  # asking it for anything else would start it
+        if any(device.serial == instance.serial for device in server.devices()):
+            server.disconnect(instance.serial)
+
+
+def _default_server() -> Server:
+    from droidheaders.adb import Server, resolve_endpoint
+
+    return Server(resolve_endpoint())
