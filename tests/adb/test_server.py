@@ -1,16 +1,11 @@
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from droidheaders.adb import Endpoint, Selector, Server
-from droidheaders.adb._adbutils import adb_path
 from droidheaders.errors import DeviceLostError, DeviceTimeoutError, NoDeviceError
 
 from .fake_server import FakeServer, block, fail, okay, stalls
@@ -200,41 +195,3 @@ def test_remote_server_warns_once(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(NoDeviceError):
             server.devices()
     assert capsys.readouterr().err.count("warning:") == 1
-
-
-@pytest.fixture
-def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A private server of the real adb, started by the code under test."""
-    for name, value in {
-        "HOME": str(tmp_path),
-        "ANDROID_USER_HOME": str(tmp_path),
-        "ADB_LOCAL_TRANSPORT_MAX_PORT": "1",  # no looking for emulators
-        "ADB_MDNS": "0",
-        "ADB_USB": "0",
-    }.items():
-        monkeypatch.setenv(name, value)
-    port = free_port()
-    yield Server(Endpoint("127.0.0.1", port))
-    subprocess.run([adb_path(), "-P", str(port), "kill-server"], check=True, env=dict(os.environ))
-
-
-def test_real_adb(real: Server) -> None:
-    real.ensure_running()
-    assert real.version() >= 39
-    assert real.devices() == []
-    with pytest.raises(NoDeviceError, match="no device is attached"):
-        real.select()
-    with pytest.raises(NoDeviceError, match=r"127.0.0.1:1 cannot be attached"):
-        real.connect("127.0.0.1:1")
-    with pytest.raises(NoDeviceError, match="no such device"):
-        real.disconnect("127.0.0.1:1")
-
-
-def test_threads_start_one_server(real: Server) -> None:
-    versions: list[int] = []
-    threads = [threading.Thread(target=lambda: versions.append(real.version())) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(versions) == 4
