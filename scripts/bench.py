@@ -1,0 +1,221 @@
+"""Measure droidheaders against doing the same by hand, on real guests.
+
+    scripts/bench [--runs N] [--guests 6.1-arm64,6.1-x86_64] [--only unpack,pull,boot]
+
+Contenders take turns in one run (A B A B …), so that a machine whose speed drifts is unfair to
+neither; the figures are medians. Everything is written to a tmpfs: a journaling disk, or one after
+many deletions, measures itself. The times are of whole processes unless it says "in process".
+Exits with 1 when a figure misses its bound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from droidheaders.headers.limits import Limits
+from droidheaders.headers.tar import members
+from droidheaders.headers.unpack import unpack
+from droidheaders.headers.xz import XzStream
+
+DROIDHEADERS = [sys.executable, "-m", "droidheaders", "--no-progress", "-q"]
+MODULE = "/system_dlkm/lib/modules/$(uname -r)/kernel/kernel/kheaders.ko"
+
+
+@dataclass
+class Figure:
+    """One line of the table: `value` is held to `bound`, both in `unit`; "x" is a ratio."""
+
+    what: str
+    value: float
+    unit: str
+    bound: float
+    detail: str
+
+    @property
+    def held(self) -> bool:
+        """Tell whether the value is within its bound."""
+        return self.value <= self.bound
+
+
+def timed(action: Callable[[], object]) -> float:
+    """Return the seconds that `action` takes."""
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def paired(
+    runs: int, *contenders: tuple[Callable[[], object], Callable[[], object]]
+) -> list[float]:
+    """Return the median seconds of each contender, given as (prepare, measured) and run in turn."""
+    times: list[list[float]] = [[] for _ in contenders]
+    for turn in range(runs + 1):
+        for (prepare, measured), taken in zip(contenders, times, strict=True):
+            prepare()
+            seconds = timed(measured)
+            if turn:  # the first turn warms caches
+                taken.append(seconds)
+    return [statistics.median(taken) for taken in times]
+
+
+def run(*command: str, env: dict[str, str] | None = None) -> str:
+    """Run a command to its end and return its stdout; its failure ends the benchmark."""
+    done = subprocess.run(
+        command, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return done.stdout
+
+
+def empty(directory: Path) -> Callable[[], None]:
+    """Return what makes `directory` exist and be empty."""
+
+    def prepare() -> None:
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
+
+    return prepare
+
+
+def bench_unpack(archive: Path, work: Path, runs: int) -> Iterator[Figure]:
+    """Unpack one real archive, in process, against tar and tarfile."""
+    ours, theirs, python = work / "ours", work / "tar", work / "tarfile"
+
+    def unpack_ours() -> None:
+        with archive.open("rb") as file:
+            stream = XzStream(iter(lambda: file.read(1 << 16), b""))
+            unpack(members(iter(stream), Limits()), ours, Limits())
+
+    def unpack_tarfile() -> None:
+        with tarfile.open(archive) as tar:
+            tar.extractall(python, filter="data")
+
+    a, b, c = paired(
+        runs,
+        (empty(ours), unpack_ours),
+        (empty(theirs), lambda: run("tar", "xJf", str(archive), "-C", str(theirs))),
+        (empty(python), unpack_tarfile),
+    )
+    yield Figure("unpack, in process, to tar xJf", a / b, "x", 1.0, f"{a:.3f} s to {b:.3f} s")
+    yield Figure("unpack, in process, to tarfile", a / c, "x", 0.35, f"{a:.3f} s to {c:.3f} s")
+
+
+def bench_pull(name: str, serial: str, work: Path, runs: int) -> Iterator[Figure]:
+    """Pull from a guest whose shell is root, cold and warm, against adb and tar by hand."""
+    cache, hand = work / "cache", work / "hand"
+    environment = {"DROIDHEADERS_CACHE": str(cache)}
+
+    def pull() -> None:
+        run(*DROIDHEADERS, "pull", "-s", serial, env=environment)
+
+    def by_hand() -> None:
+        adb = ["adb", "-s", serial]
+        run(*adb, "shell", f"insmod {MODULE}")
+        run(*adb, "pull", "/sys/kernel/kheaders.tar.xz", str(hand / "k.tar.xz"))
+        run(*adb, "shell", "rmmod kheaders")
+        run("tar", "xJf", str(hand / "k.tar.xz"), "-C", str(hand))
+
+    cold, manual = paired(runs, (empty(cache), pull), (empty(hand), by_hand))
+    yield Figure(
+        f"cold pull, {name}, to adb and tar by hand",
+        cold / manual,
+        "x",
+        1.0,
+        f"{cold:.3f} s to {manual:.3f} s",
+    )
+    empty(cache)()
+    peak = peak_memory([*DROIDHEADERS, "pull", "-s", serial], environment)
+    yield Figure(f"peak memory of a cold pull, {name}", peak, "MB", 150, "")
+    (warm,) = paired(runs, (lambda: None, pull))
+    yield Figure(f"warm pull, {name}", warm, "s", 0.35, "")
+
+
+def peak_memory(command: list[str], environment: dict[str, str]) -> float:
+    """Return the largest resident size of a command's process, in MB."""
+    with subprocess.Popen(
+        command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL
+    ) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{command} failed")
+    return usage.ru_maxrss / 1000
+
+
+def bench_boot(name: str, runs: int) -> Iterator[Figure]:
+    """Start a guest, from power-on to a shell round trip, the whole command."""
+    times = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        serial = run(*DROIDHEADERS, "emulator", "start", name).strip()
+        times.append(time.perf_counter() - started)
+        run(*DROIDHEADERS, "emulator", "stop", serial)
+    low, high = min(times), max(times)
+    yield Figure(
+        f"power-on to shell, {name}", statistics.median(times), "s", 3.0, f"{low:.2f} to {high:.2f}"
+    )
+
+
+@contextmanager
+def guest(name: str) -> Iterator[str]:
+    """Start a guest whose shell is root, as a pull by hand needs it; its serial."""
+    serial = run(*DROIDHEADERS, "emulator", "start", name, "--persona", "root").strip()
+    try:
+        yield serial
+    finally:
+        run(*DROIDHEADERS, "emulator", "stop", serial)
+
+
+def measure(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
+    """Yield the figures that were asked for, as they come."""
+    for name in options.guests.split(","):
+        run(*DROIDHEADERS, "emulator", "setup", name)
+        if "boot" in options.only:
+            yield from bench_boot(name, min(options.runs, 5))
+        with guest(name) as serial:
+            if "pull" in options.only:
+                yield from bench_pull(name, serial, work, options.runs)
+            if "unpack" in options.only and name == options.guests.split(",")[0]:
+                cache = {"DROIDHEADERS_CACHE": str(work / "archive")}
+                answer = run(*DROIDHEADERS, "pull", "--json", "-s", serial, env=cache)
+                archive = Path(json.loads(answer)["path"]).parent / "archive.tar.xz"
+                yield from bench_unpack(archive, work, options.runs)
+
+
+def main() -> int:
+    """Print the table, and return 1 when a bound was missed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("--guests", default="6.1-arm64,6.1-x86_64")
+    parser.add_argument("--only", default="boot,pull,unpack")
+    options = parser.parse_args()
+    print(f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}, ", end="")
+    print(f"Python {platform.python_version()}, median of {options.runs}")
+    missed = 0
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as work:
+        for f in measure(options, Path(work)):
+            missed += not f.held
+            verdict = "ok" if f.held else "MISSED"
+            print(
+                f"{f.what:<48} {f.value:7.2f} {f.unit:<2} <= {f.bound:<5} {verdict:<6} {f.detail}"
+            )
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
