@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from droidheaders.cache.disk import disk_errors
 from droidheaders.errors import UsageError
 from droidheaders.kernel.identity import KernelIdentity
 
@@ -62,20 +63,23 @@ class Bundle:
         return [part for part in ("headers", "config", "btf") if (self.path / part).exists()]
 
     def copy_headers(self, output: Path) -> None:
-        """Copy headers/ to `output`, which must not exist or be empty: whole, or not at all.
-
-        Raises UsageError when `output` holds something, OSError from the disk.
-        """
+        """Copy headers/ to `output`, which must be `available`: whole, or not at all."""
         from shutil import copytree, rmtree
 
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise UsageError(f"{output} exists and is not an empty directory", f"rm -r {output}")
+        available(output)
         staging = output.absolute().parent / f".{output.name}.{os.urandom(4).hex()}"
         try:
-            copytree(self.headers, staging, symlinks=True)
-            staging.rename(output)
+            with disk_errors(output, "the directory", "--output"):
+                copytree(self.headers, staging, symlinks=True)
+                staging.rename(output)
         finally:
             rmtree(staging, ignore_errors=True)
+
+
+def available(output: Path) -> None:
+    """Raise UsageError unless `output` does not exist or is an empty directory."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UsageError(f"{output} exists and is not an empty directory", "--output ANOTHER")
 
 
 def bundle_name(kernel: KernelIdentity, archive_sha256: str) -> str:

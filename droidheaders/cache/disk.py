@@ -13,20 +13,19 @@ from droidheaders.errors import DroidheadersError
 
 
 @contextmanager
-def disk_errors(root: Path) -> Iterator[None]:
-    """Turn an OSError of the block into an error that names the cache and the way out."""
+def disk_errors(
+    directory: Path, what: str = "the cache at", option: str = "--cache-dir"
+) -> Iterator[None]:
+    """Turn an OSError of the block into an error that names the directory and the way out."""
     try:
         yield
     except OSError as e:
         if e.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = _free(root)
-            raise DroidheadersError(
-                f"the disk of the cache at {root} is full ({free} MiB free, a kernel needs 60)",
-                "free some space, or put the cache elsewhere: --cache-dir DIR",
-            ) from e
+            message = f"the disk of {what} {directory} is full ({_free(directory)} MiB free)"
+            raise DroidheadersError(message, f"free 60 MiB, or use {option} DIR") from e
         raise DroidheadersError(
-            f"cannot write to the cache at {root}: {e.strerror or e}",
-            "choose a directory you may write to: --cache-dir DIR, or DROIDHEADERS_CACHE=DIR",
+            f"cannot write to {what} {directory}: {e.strerror or e}",
+            f"choose a directory you may write to: {option} DIR",
         ) from e
 
 

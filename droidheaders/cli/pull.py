@@ -36,8 +36,11 @@ def pull(
     if every:
         _pull_all(output, refresh)
         return
+    from droidheaders.cache.bundle import available
     from droidheaders.transfer import pull as pull_device
 
+    if output is not None:
+        available(output)  # before the work, not after it
     device = settings.device()
     pulled = pull_device(device, settings.cache(), refresh=refresh)
     path = pulled.bundle.headers
