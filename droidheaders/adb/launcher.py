@@ -43,30 +43,36 @@ def start_server(endpoint: Endpoint, timeout: float = 20.0) -> None:
                 "install adb (Android platform tools), or set ADBUTILS_ADB_PATH to it",
             ) from error
         ui.say(f"starting the adb server: {' '.join(command)}", level=1)
-        env = {name: value for name, value in os.environ.items() if name not in _SERVER_VARIABLES}
-        try:
-            done = subprocess.run(
-                command,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise DeviceTimeoutError(
-                f"the adb server at {endpoint} did not start within {timeout:g} seconds",
-                f"see what `{' '.join(command)}` says",
-            ) from error
-        except OSError as error:
-            raise NoDeviceError(
-                f"the adb program {command[0]} cannot be run: {error.strerror}",
-                "set ADBUTILS_ADB_PATH to a working adb",
-            ) from error
+        done = _run(command, endpoint, timeout)
     if done.returncode:
         said = done.stdout.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise NoDeviceError(
             f"the adb server at {endpoint} did not start: {printable(said) or 'adb said nothing'}",
             f"see what `{' '.join(command)}` says",
         )
+
+
+def _run(
+    command: list[str], endpoint: Endpoint, timeout: float
+) -> subprocess.CompletedProcess[bytes]:
+    env = {name: value for name, value in os.environ.items() if name not in _SERVER_VARIABLES}
+    try:
+        return subprocess.run(
+            command,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DeviceTimeoutError(
+            f"the adb server at {endpoint} did not start within {timeout:g} seconds",
+            f"see what `{' '.join(command)}` says",
+        ) from error
+    except OSError as error:
+        raise NoDeviceError(
+            f"the adb program {command[0]} cannot be run: {error.strerror}",
+            "set ADBUTILS_ADB_PATH to a working adb",
+        ) from error

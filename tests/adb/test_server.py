@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from droidheaders.adb import Endpoint, Selector, Server
+from droidheaders.adb import Endpoint, Selector, Server, _adbutils
+from droidheaders.adb._adbutils import AdbError
+from droidheaders.adb.launcher import start_server
 from droidheaders.errors import DeviceLostError, DeviceTimeoutError, NoDeviceError
 
 from .fake_server import FakeServer, block, fail, okay, stalls
@@ -133,6 +135,25 @@ def test_adb_that_cannot_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("ADBUTILS_ADB_PATH", str(tmp_path / "nowhere"))
     with pytest.raises(NoDeviceError, match="cannot be run"):
         Server(Endpoint("127.0.0.1", free_port())).devices()
+
+
+def test_adb_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "adb"
+    program.write_text("#!/bin/sh\nexec sleep 30\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("ADBUTILS_ADB_PATH", str(program))
+    with pytest.raises(DeviceTimeoutError, match=r"did not start within 0\.1 seconds"):
+        start_server(Endpoint("127.0.0.1", free_port()), timeout=0.1)
+
+
+def test_no_adb_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> str:
+        raise AdbError("No adb exe could be found")
+
+    monkeypatch.setattr(_adbutils, "adb_path", nowhere)
+    with pytest.raises(NoDeviceError, match="no adb program") as caught:
+        Server(Endpoint("127.0.0.1", free_port())).devices()
+    assert "ADBUTILS_ADB_PATH" in caught.value.hint
 
 
 def test_never_starts_what_it_cannot_start_there(fake_adb: Path) -> None:
