@@ -49,16 +49,7 @@ USERLAND_PACKAGES = (
     "toybox",
     "zlib1g",
 )
-"""What to unpack for `build`, from bookworm, apart from these:"""
-
-USERLAND_BACKPORTS = (
-    "adbd",
-    "android-libbase",
-    "android-libboringssl",
-    "android-libcutils",
-    "android-liblog",
-)
-"""The packages to take from bookworm-backports: bookworm has older ones that adbd cannot use."""
+"""What to unpack for `build`: bookworm, and its backports for adbd and Android's libraries."""
 
 TOOLS = ("secilc", "zstd")
 """What building the userland needs on the host beside a compiler."""
@@ -104,7 +95,7 @@ _PROGRAMS = {
     "system/bin/su": ("su_magisk",),
     "system/xbin/su": ("su_aosp",),
 }
-_TOOL_NAMES = ("getenforce", "getprop", "id", "modprobe", "setenforce", "setprop")
+_TOOL_NAMES = ("getenforce", "getprop", "id", "modprobe", "remount", "setenforce", "setprop")
 
 # Only the shell may call su, and init removes the one that is not the persona's.
 _SHELL = 2000
@@ -241,8 +232,8 @@ def _add_packages(tree: _Tree, arch: str, root: Path) -> None:
 def _add_files(tree: _Tree, arch: str) -> None:
     # the kernel gives init its console through this one, before devtmpfs is there
     tree.node("dev/console", 5, 1)
-    for path in _DIRECTORIES:
-        tree.directory(path)
+    for directory in _DIRECTORIES:
+        tree.directory(directory)
     tree.link("bin", "/system/bin")
     tree.link("etc", "/system/etc")
     for path in sorted((_sources() / "etc").rglob("*")):

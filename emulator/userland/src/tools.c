@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The commands that Android has and Debian's toybox lacks, or has without SELinux:
- * getprop, setprop, getenforce, setenforce, id, modprobe. Called by the name of the link.
+ * getprop, setprop, getenforce, setenforce, id, modprobe, remount. Called by the name of the link.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -312,6 +312,17 @@ static int modprobe(int argc, char **argv)
 	die("modprobe: Failed to load module %s", argv[optind]);
 }
 
+/* `adb remount` runs this (system/core/fs_mgr/fs_mgr_remount.cpp); the initramfs is writable. */
+static int remount(void)
+{
+	if (geteuid()) {
+		fprintf(stderr, "Not running as root. Try \"adb root\" first.\n");
+		return 1;
+	}
+	puts("Remount succeeded");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = strrchr(argv[0], '/');
@@ -329,6 +340,8 @@ int main(int argc, char **argv)
 		return id(argc, argv);
 	if (!strcmp(name, "modprobe"))
 		return modprobe(argc, argv);
+	if (!strcmp(name, "remount"))
+		return remount();
 	fprintf(stderr, "%s: not a command of this program\n", name);
 	return 127;
 }
