@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from droidheaders import __version__
 from droidheaders.cache import Bundle, Cache, Staging
-from droidheaders.errors import DroidheadersError, HeadersError
+from droidheaders.errors import HeadersError
 from droidheaders.headers.limits import ArchiveError, Limits
 from droidheaders.headers.source import ArchiveStream, open_archive
 from droidheaders.headers.tar import members
 from droidheaders.headers.unpack import Unpacked, unpack
 from droidheaders.headers.verify import compiler, verify
 from droidheaders.headers.xz import XzStream
-from droidheaders.kernel.btf import save_btf
-from droidheaders.kernel.ikconfig import read_ikconfig
+from droidheaders.kernel import btf, ikconfig
 from droidheaders.kernel.probe import Probe, probe
 from droidheaders.ui import Bar, printable, ui
 
@@ -75,18 +74,20 @@ def _transfer(
     cancel: threading.Event | None,
 ) -> Bundle:
     with cache.stage() as staging:
-        extras = _Extras(device, probed, staging)
-        extras.start()
-        archive, unpacked = _receive(device, probed, staging, cancel)
-        extras.join()
-        meta = _meta(staging, probed, archive, unpacked, extras)
+        source, archive, unpacked = _receive(device, probed, staging, cancel)
+        warnings = _keep_extras(source, staging)
+        for rule, count in unpacked.skipped.items():
+            warnings.append(f"left out {count} x {rule}, such as {unpacked.examples[rule]!r}")
+        for warning in warnings:
+            ui.warn(f"{printable(device.serial)}: {printable(warning)}")
+        meta = _meta(staging, probed, archive, unpacked) | {"warnings": warnings}
         return cache.commit(staging, probed.kernel, meta, unpacked.sha256, replace=replace)
 
 
 def _receive(
     device: Device, probed: Probe, staging: Staging, cancel: threading.Event | None
-) -> tuple[dict[str, Any], Unpacked]:
-    """Stream, decompress, parse and write at once; return what is known of the archive."""
+) -> tuple[ArchiveStream, dict[str, Any], Unpacked]:
+    """Stream, decompress, parse and write at once; return what came and what is known of it."""
     limits = Limits()
     what = f"{printable(device.serial)}: {printable(probed.kernel.release)}"
     staging.headers.mkdir()
@@ -106,7 +107,7 @@ def _receive(
             ) from e
     archive = {"sha256": xz.sha256, "size": xz.size, "path": source.path, "as": source.how}
     archive["module_loaded"] = source.loaded
-    return archive, unpacked
+    return source, archive, unpacked
 
 
 def _watched(source: ArchiveStream, bar: Bar, cancel: threading.Event | None) -> Iterator[bytes]:
@@ -117,41 +118,28 @@ def _watched(source: ArchiveStream, bar: Bar, cancel: threading.Event | None) ->
         yield chunk
 
 
-class _Extras(threading.Thread):
-    """IKCONFIG and BTF, fetched beside the archive; a pull without them is still a pull."""
-
-    def __init__(self, device: Device, probed: Probe, staging: Staging) -> None:
-        super().__init__(name="extras", daemon=True)
-        self._device = device
-        self._probed = probed
-        self._staging = staging
-        self.sources: dict[str, str] = {}
-        self.warnings: list[str] = []
-
-    def run(self) -> None:
-        self._try("config", self._probed.config.path, self._probed.config.state)
-        self._try("btf", self._probed.btf.path, self._probed.btf.state)
-
-    def _try(self, part: str, path: str, state: str) -> None:
-        if state != "readable":
-            return
+def _keep_extras(source: ArchiveStream, staging: Staging) -> list[str]:
+    """Write IKCONFIG and BTF beside the headers; a pull without them is still a pull."""
+    warnings = []
+    for path, data in source.extras.items():
         try:
-            if part == "config":
-                (self._staging.path / part).write_bytes(read_ikconfig(self._device))
+            if path == "/proc/config.gz":
+                (staging.path / "config").write_bytes(ikconfig.decompress(data))
             else:
-                save_btf(self._device, self._staging.path / part)
-            self.sources[part] = path
-        except (DroidheadersError, OSError) as e:
-            self.warnings.append(f"no {part}: {e}")
+                btf.check(data)
+                (staging.path / "btf").write_bytes(data)
+        except ValueError as e:
+            warnings.append(f"{path} {e}, and is left out")
+    return warnings
 
 
 def _meta(
-    staging: Staging, probed: Probe, archive: dict[str, Any], unpacked: Unpacked, extras: _Extras
+    staging: Staging, probed: Probe, archive: dict[str, Any], unpacked: Unpacked
 ) -> dict[str, Any]:
-    for rule, count in unpacked.skipped.items():
-        extras.warnings.append(f"left out {count} x {rule}, such as {unpacked.examples[rule]!r}")
-    for warning in extras.warnings:
-        ui.warn(printable(warning))
+    sources = {"headers": archive["path"]}
+    for part, file in (("config", probed.config), ("btf", probed.btf)):
+        if (staging.path / part).exists():
+            sources[part] = file.path
     return {
         "arch": probed.kernel.arch,
         "compiler": compiler(staging.headers) or probed.proc_version,
@@ -164,9 +152,8 @@ def _meta(
             "symlinks": len(unpacked.symlinks),
             "skipped": unpacked.skipped,
         },
-        "sources": {"headers": archive["path"], **extras.sources},
+        "sources": sources,
         "kheaders_build_id": probed.kheaders_build_id,
-        "warnings": extras.warnings,
         "pulled": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "droidheaders": __version__,
     }

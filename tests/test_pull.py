@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -181,13 +183,51 @@ def test_the_size_must_be_what_the_device_says(
     tmp_path: Path, cli: Cli, cache: Path, stated: int, says: str
 ) -> None:
     with FakeDevice(tmp_path / "device", ARCHIVE) as device:
-        device.write("bin/stat", f"#!/bin/sh\necho {stated}\n".encode())
+        device.write("bin/stat", f"#!/bin/sh\necho {stated} $3\n".encode())
         (device.root / "bin/stat").chmod(0o755)
         status, _, err = cli(device, "pull")
         assert status == 5
         assert says in one_error(err)
         assert not device.module_loaded
         assert nothing_left(cache)
+
+
+BTF = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 4, 4, 1) + bytes(5)
+
+
+def test_ikconfig_and_btf_come_along(tmp_path: Path, cli: Cli) -> None:
+    config = b"CONFIG_IKCONFIG=y\n"
+    with FakeDevice(tmp_path / "device", ARCHIVE) as device:
+        device.write("proc/config.gz", gzip.compress(config))
+        device.write("sys/kernel/btf/vmlinux", BTF)
+        status, out, _ = cli(device, "pull", "--json")
+        answer = json.loads(out)
+        bundle = Path(answer["path"]).parent
+        assert (status, answer["parts"]) == (0, ["headers", "config", "btf"])
+        assert (bundle / "config").read_bytes() == config
+        assert (bundle / "btf").read_bytes() == BTF
+
+
+@pytest.mark.parametrize(
+    ("path", "data", "says"),
+    [
+        ("proc/config.gz", b"no gzip", "is no gzip file"),
+        ("proc/config.gz", gzip.compress(b"CONFIG_A=y\n" * 100)[:-9], "is cut off"),
+        ("proc/config.gz", gzip.compress(b"hello"), "holds no configuration"),
+        ("sys/kernel/btf/vmlinux", BTF[:-1], "is cut off"),
+        ("sys/kernel/btf/vmlinux", b"ELF" * 20, "is no BTF"),
+    ],
+)
+def test_a_bad_extra_is_left_out_with_a_warning(
+    tmp_path: Path, cli: Cli, path: str, data: bytes, says: str
+) -> None:
+    with FakeDevice(tmp_path / "device", ARCHIVE) as device:
+        device.write(path, data)
+        status, out, err = cli(device, "pull", "--json")
+        answer = json.loads(out)
+        assert (status, answer["parts"]) == (0, ["headers"])
+        assert f"/{path} {says}" in answer["warnings"][0]
+        assert "warning:" in err
 
 
 def test_no_headers_at_all(tmp_path: Path, cli: Cli, cache: Path) -> None:

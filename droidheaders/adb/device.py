@@ -59,25 +59,24 @@ class Device:
     def __repr__(self) -> str:
         return f"Device({self.serial!r}, transport_id={self.transport_id})"
 
-    def shell(self, script: str, *, timeout: float = 30.0) -> ShellResult:
+    def shell(self, script: str, *, timeout: float | None = None) -> ShellResult:
         """Run `script` in the device's sh with an empty stdin and return what it left.
 
-        `timeout` is for the whole of it, in seconds. Raises DeviceTimeoutError, DeviceLostError,
-        UnsupportedError (a device without shell v2); a failing script is no error.
+        `timeout` is for the whole of it, in seconds, else the server's. Raises DeviceTimeoutError,
+        DeviceLostError (also when there is more than 16 MiB of output), UnsupportedError (a device
+        without shell v2); a failing script is no error.
         """
+        timeout = self.server.timeout if timeout is None else timeout
         with self.open_stream(
-            script,
-            idle_timeout=timeout,
-            deadline=time.monotonic() + timeout,
-            stderr_limit=None,
+            script, idle_timeout=timeout, deadline=time.monotonic() + timeout
         ) as stream:
-            stdout = stream.read()
-            return ShellResult(stdout, stream.stderr, stream.status)
+            return stream.result()
 
-    def stream(self, script: str, *, idle_timeout: float = 30.0) -> ShellStream:
+    def stream(self, script: str, *, idle_timeout: float | None = None) -> ShellStream:
         """Run `script` as `shell` does, and return its stdout as a stream.
 
-        Reading raises DeviceTimeoutError when nothing comes for `idle_timeout` seconds.
+        Reading raises DeviceTimeoutError when nothing comes for `idle_timeout` seconds, else the
+        server's timeout.
         """
         return self.open_stream(script, idle_timeout=idle_timeout)
 
@@ -85,12 +84,12 @@ class Device:
         self,
         script: str,
         *,
-        idle_timeout: float,
+        idle_timeout: float | None = None,
         deadline: float | None = None,
-        stderr_limit: int | None = 64 * 1024,
     ) -> ShellStream:
         """Start `script` and return its stream, with `deadline` (`time.monotonic()`) if given."""
         self._check(script)
+        idle_timeout = self.server.timeout if idle_timeout is None else idle_timeout
         with mapped(self, "starting a command"):
             connection = self._open_shell(script, idle_timeout)
             try:
@@ -104,7 +103,6 @@ class Device:
             connection,
             idle_timeout=idle_timeout,
             deadline=deadline,
-            stderr_limit=stderr_limit,
         )
 
     def read_file(

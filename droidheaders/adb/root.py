@@ -69,16 +69,15 @@ class Root:
             self.shell(":")
         return str(self._how)
 
-    def shell(self, script: str, *, timeout: float = 30.0) -> ShellResult:
+    def shell(self, script: str, *, timeout: float | None = None) -> ShellResult:
         """Run `script` as root; as `Device.shell`, and NoRootError when nothing gives root."""
-        deadline = time.monotonic() + timeout
-        with self._open(script, timeout, deadline, None) as stream:
-            stdout = stream.read()
-            return ShellResult(stdout, stream.stderr, stream.status)
+        timeout = self._device.server.timeout if timeout is None else timeout
+        with self._open(script, timeout, time.monotonic() + timeout) as stream:
+            return stream.result()
 
-    def stream(self, script: str, *, idle_timeout: float = 30.0) -> ShellStream:
+    def stream(self, script: str, *, idle_timeout: float | None = None) -> ShellStream:
         """Run `script` as root; as `Device.stream`, and NoRootError when nothing gives root."""
-        return self._open(script, idle_timeout, None, 64 * 1024)
+        return self._open(script, idle_timeout, None)
 
     def put_back(self) -> None:
         """Undo `adb root`, if this object did it; a device that will not have it gets a warning."""
@@ -96,13 +95,9 @@ class Root:
             ui.warn(f"{self._device.name} may still run adbd as root: {error.message}")
             ui.warn(f"put it back with `adb -s {serial} unroot`")
 
-    def _open(
-        self, script: str, idle_timeout: float, deadline: float | None, stderr_limit: int | None
-    ) -> ShellStream:
+    def _open(self, script: str, idle_timeout: float | None, deadline: float | None) -> ShellStream:
         def start(command: str) -> ShellStream:
-            return self._device.open_stream(
-                command, idle_timeout=idle_timeout, deadline=deadline, stderr_limit=stderr_limit
-            )
+            return self._device.open_stream(command, idle_timeout=idle_timeout, deadline=deadline)
 
         if self._how is None:
             with self._lock:

@@ -26,7 +26,7 @@ class Server:
     query; a server that is not there yet is started then, if it is to be on this machine.
     """
 
-    def __init__(self, endpoint: Endpoint, timeout: float = 10.0) -> None:
+    def __init__(self, endpoint: Endpoint, timeout: float = 30.0) -> None:
         self.endpoint = endpoint
         self.timeout = timeout
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from droidheaders.adb._errors import Peer, mapped
-from droidheaders.errors import UnsupportedError
+from droidheaders.errors import DeviceLostError, UnsupportedError
 
 if TYPE_CHECKING:
     from droidheaders.adb._connection import Connection
@@ -24,6 +24,7 @@ CLOSE_STDIN = _HEADER.pack(4, 0)
 
 _CHUNK = 256 * 1024
 _STDERR_LIMIT = 64 * 1024
+_RESULT_LIMIT = 16 << 20
 
 
 class NotShellV2Error(ValueError):
@@ -42,13 +43,12 @@ class ShellResult:
 class ShellDecoder:
     """Takes the byte stream apart, at whatever boundaries it comes.
 
-    `status` is None until the exit packet came; `stderr` keeps the last `stderr_limit` bytes.
+    `status` is None until the exit packet came; `stderr` keeps its last 64 KiB.
     """
 
-    def __init__(self, stderr_limit: int | None = None) -> None:
+    def __init__(self) -> None:
         self.status: int | None = None
         self.stderr = bytearray()
-        self._stderr_limit = stderr_limit
         self._header = bytearray()
         self._id = 0
         self._left = 0
@@ -81,8 +81,7 @@ class ShellDecoder:
             stdout.append(piece)
         elif self._id == _STDERR:
             self.stderr += piece
-            if self._stderr_limit is not None:
-                del self.stderr[: -self._stderr_limit]
+            del self.stderr[:-_STDERR_LIMIT]
         else:
             self.status = piece[0]
 
@@ -103,13 +102,12 @@ class ShellStream:
         *,
         idle_timeout: float,
         deadline: float | None = None,
-        stderr_limit: int | None = _STDERR_LIMIT,
     ) -> None:
         self._peer = peer
         self._connection = connection
         self._idle_timeout = idle_timeout
         self._deadline = deadline
-        self._decoder = ShellDecoder(stderr_limit)
+        self._decoder = ShellDecoder()
         self._buffer = memoryview(bytearray(_CHUNK))
         self._ready: deque[memoryview] = deque()
         self._ended = False
@@ -150,6 +148,18 @@ class ShellStream:
         if len(first) > n:
             self._ready.appendleft(first[n:])
         return bytes(first[:n])
+
+    def result(self) -> ShellResult:
+        """Read to the end and return everything; DeviceLostError for more than 16 MiB of stdout."""
+        stdout = bytearray()
+        while piece := self.read(_CHUNK):
+            stdout += piece
+            if len(stdout) > _RESULT_LIMIT:
+                raise DeviceLostError(
+                    f"{self._peer.name} sends without end where a short answer was expected",
+                    "look at what runs there: adb shell ps",
+                )
+        return ShellResult(bytes(stdout), self.stderr, self.status)
 
     def take_stderr_line(self) -> bytes:
         """Take the first line off stderr, waiting for it; stdout that comes meanwhile is kept."""

@@ -1,7 +1,7 @@
 """Get at the archive on a device: find it, load the module that carries it, stream it, undo.
 
-All in one shell round trip. The device undoes itself (a trap unloads the module), so that nothing
-stays even when this host dies in the middle.
+All in one shell round trip, IKCONFIG and BTF behind the archive. The device undoes itself (a trap
+unloads the module), so that nothing stays even when this host dies in the middle.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from droidheaders.adb import Root
 from droidheaders.errors import DeviceLostError, DroidheadersError, HeadersError, UnsupportedError
-from droidheaders.headers.limits import ArchiveError
+from droidheaders.headers.limits import MIB, ArchiveError
 from droidheaders.kernel.probe import ARCHIVES, MODULE_ROOTS, Probe
 from droidheaders.ui import printable
 
@@ -23,11 +23,21 @@ if TYPE_CHECKING:
 
 _NO_SOURCE, _NO_LOAD, _NO_ARCHIVE, _NO_READ, _NO_UNLOAD = 40, 41, 42, 43, 44
 
-# toybox and busybox alike; `cat` because kernfs hands out a page at a time whoever asks.
+# `find` only when the usual places have none, and one `stat` for all: each process costs a slow
+# device tens of milliseconds. `cat`, because kernfs hands out a page at a time whoever asks.
 _SCRIPT = rf"""
 loaded=0
 find_archive() {{
   for a in @ARCHIVES; do [ -e $a ] && return 0; done
+  return 1
+}}
+load() {{
+  for f in "$@"; do
+    [ -e "$f" ] || continue
+    found=1 loaded=1
+    insmod "$f" && return 0
+    loaded=0
+  done
   return 1
 }}
 undo() {{
@@ -40,35 +50,37 @@ trap undo EXIT
 trap 'exit 129' HUP INT PIPE TERM
 if ! find_archive; then
   found=0
-  for f in $(find @ROOTS -name 'kheaders.ko*' 2>/dev/null); do
-    found=1
-    loaded=1; insmod "$f" && break
-    loaded=0
-  done
-  [ $found = 1 ] || exit {_NO_SOURCE}
-  find_archive || {{ [ $loaded = 1 ] && exit {_NO_ARCHIVE}; exit {_NO_LOAD}; }}
+  load @USUAL || load $(find @ROOTS -name 'kheaders.ko*' 2>/dev/null) ||
+    {{ [ $found = 1 ] && exit {_NO_LOAD}; exit {_NO_SOURCE}; }}
+  find_archive || exit {_NO_ARCHIVE}
 fi
 [ -r $a ] || exit {_NO_READ}
-echo "@NONCE $(stat -c %s $a) $loaded $a"
-cat $a || exit {_NO_READ}
+set -- $a
+for f in /proc/config.gz /sys/kernel/btf/vmlinux; do [ -r $f ] && set -- "$@" $f; done
+echo @NONCE $loaded $(stat -c '%s %n' "$@")
+cat "$@" || exit {_NO_READ}
 """
 
 _UNLOAD = "[ ! -d /sys/module/kheaders ] || rmmod kheaders"
+
+_EXTRAS = {"/proc/config.gz": 2 * MIB, "/sys/kernel/btf/vmlinux": 64 * MIB}
 
 
 @dataclass
 class ArchiveStream:
     """The archive as it comes: where it lies, the bytes it says it has, the chunks.
 
-    `size` is None when the device states none. `loaded` tells whether its module was loaded for
-    this and is unloaded again.
+    `loaded` tells whether its module was loaded for this and is unloaded again, `how` who read it
+    ("shell", or how root was had). After the chunks' end, `extras` holds by path what came
+    behind the archive: /proc/config.gz and /sys/kernel/btf/vmlinux, where they may be read.
     """
 
     path: str
-    size: int | None
+    size: int
     loaded: bool
     how: str
-    chunks: Iterator[bytes] = field(repr=False)
+    chunks: Iterator[bytes]
+    extras: dict[str, bytes]
 
 
 @contextmanager
@@ -89,7 +101,8 @@ def open_archive(device: Device, probe: Probe) -> Iterator[ArchiveStream]:
                 yield stream
         except BaseException:
             if not probe.kheaders_loaded:
-                _unload(root)
+                with suppress(DroidheadersError):  # it may be gone, module and all
+                    root.shell(_UNLOAD, timeout=10.0)
             raise
 
 
@@ -97,18 +110,22 @@ def open_archive(device: Device, probe: Probe) -> Iterator[ArchiveStream]:
 def _stream(device: Device, probe: Probe, user: Device | Root) -> Iterator[ArchiveStream]:
     nonce = secrets.token_hex(16)
     with user.stream(_script(nonce)) as shell:
-        chunks = iter(shell)
-        path, size, loaded, first = _header(device, probe, shell, chunks, nonce)
+        line, first = _first_line(shell)
+        if not line:
+            raise _refusal(device, probe, shell)
+        loaded, sizes = _sizes(device, probe, line, nonce)
+        path, size = sizes.pop(0)
+        pieces = _Pieces(shell, first)
+        extras: dict[str, bytes] = {}
 
-        def rest() -> Iterator[bytes]:
-            if first:
-                yield first
-            yield from chunks
-            if shell.status not in (0, _NO_UNLOAD):
-                raise ArchiveError(f"could not be read: {_last_line(shell.stderr)}")
+        def chunks() -> Iterator[bytes]:
+            yield from pieces.take(size)
+            for name, length in sizes:
+                extras[name] = b"".join(pieces.take(length))
+            pieces.end()
 
         how = user.how if isinstance(user, Root) else "shell"
-        yield ArchiveStream(path, size, loaded, how, _guarded(device, path, rest()))
+        yield ArchiveStream(path, size, loaded, how, _explained(device, path, chunks()), extras)
         if shell.status == _NO_UNLOAD:
             raise HeadersError(
                 f"{device.name} could not unload the kheaders module that was loaded for this:"
@@ -117,30 +134,68 @@ def _stream(device: Device, probe: Probe, user: Device | Root) -> Iterator[Archi
             )
 
 
-def _header(
-    device: Device, probe: Probe, shell: ShellStream, chunks: Iterator[bytes], nonce: str
-) -> tuple[str, int | None, bool, bytes]:
+class _Pieces:
+    """The bytes behind the first line, handed out by stated lengths."""
+
+    def __init__(self, shell: ShellStream, first: bytes) -> None:
+        self._shell = shell
+        self._kept = first
+
+    def take(self, size: int) -> Iterator[bytes]:
+        """Yield `size` bytes in pieces; fewer when the device ends before."""
+        while size > 0:
+            piece = self._kept or self._shell.read(1 << 18)
+            self._kept = piece[size:]
+            if not piece:
+                self._check_status()
+                return
+            yield piece[:size]
+            size -= min(size, len(piece))
+
+    def end(self) -> None:
+        """Raise ArchiveError unless the device has nothing more to say, and says it went well."""
+        if self._kept or self._shell.read(1):
+            raise ArchiveError("is longer than the device says")
+        self._check_status()
+
+    def _check_status(self) -> None:
+        if self._shell.status not in (0, _NO_UNLOAD):
+            raise ArchiveError(f"could not be read: {_last_line(self._shell.stderr)}")
+
+
+def _first_line(shell: ShellStream) -> tuple[bytes, bytes]:
     head = b""
-    while b"\n" not in head:
-        chunk = next(chunks, None)
-        if chunk is None:
-            raise _refusal(device, probe, shell)
-        head += bytes(chunk)
-        if len(head) > 4096 and b"\n" not in head[:4096]:
+    while b"\n" not in head and len(head) < 4096:
+        piece = shell.read(1 << 18)
+        if not piece:
             break
+        head += piece
     line, _, first = head.partition(b"\n")
-    words = line.decode("ascii", "replace").split(" ", 3)
-    if len(words) != 4 or words[0] != f"@{nonce}" or words[3] not in ARCHIVES:
+    return line, first
+
+
+def _sizes(
+    device: Device, probe: Probe, line: bytes, nonce: str
+) -> tuple[bool, list[tuple[str, int]]]:
+    """Take the first line apart: was the module loaded, and what comes, each with its size."""
+    words = line.decode("ascii", "replace").split()
+    names, numbers = words[3::2], words[2::2]
+    sizes = [(name, int(n)) for name, n in zip(names, numbers, strict=False) if n.isdigit()]
+    if (
+        words[:1] != [f"@{nonce}"]
+        or len(sizes) != len(numbers)
+        or names[:1] not in [[path] for path in ARCHIVES]
+        or any(size > _EXTRAS.get(name, -1) for name, size in sizes[1:])
+    ):
         raise DeviceLostError(
             f"{device.name} answered {printable(line.decode('utf-8', 'replace'), 80)!r}"
             f" when asked for the archive of {probe.kernel}",
             f"adb -s {device.serial} shell",
         )
-    size = int(words[1]) if words[1].isdigit() and words[1] != "0" else None
-    return words[3], size, words[2] == "1", first
+    return words[1] == "1", sizes
 
 
-def _guarded(device: Device, path: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _explained(device: Device, path: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
     try:
         yield from chunks
     except DeviceLostError as e:
@@ -148,8 +203,8 @@ def _guarded(device: Device, path: str, chunks: Iterator[bytes]) -> Iterator[byt
             # Until "kheaders: Use array declaration instead of char" (6.3), FORTIFY_SOURCE saw
             # one byte there, and reading the file was a BUG.
             e.hint = (
-                f"if {device.name} rebooted just now, its kernel may be one that cannot survive"
-                f" reading {path}: look for 'fortify' in the log of `adb logcat -b kernel -d`"
+                f"if {device.name} has just rebooted, its kernel may be one that does not survive"
+                f" reading {path}: look for 'fortify' in `adb logcat -b kernel -d`"
             )
         raise
 
@@ -171,7 +226,7 @@ def _refusal(device: Device, probe: Probe, shell: ShellStream) -> DroidheadersEr
     if shell.status == _NO_READ:
         archive = probe.archive.path if probe.archive else ARCHIVES[0]
         return HeadersError(
-            f"{archive} on {name} ({kernel}) cannot be read: {reason}",
+            f"{archive} on {name} ({kernel}) cannot be read",
             f"adb -s {device.serial} shell ls -lZ {archive}",
         )
     return HeadersError(
@@ -180,17 +235,17 @@ def _refusal(device: Device, probe: Probe, shell: ShellStream) -> DroidheadersEr
     )
 
 
-def _unload(root: Root) -> None:
-    """Make sure, after a failure, that the module is gone; the device may be gone too."""
-    with suppress(DroidheadersError):
-        root.shell(_UNLOAD, timeout=10.0)
-
-
 def _script(nonce: str) -> str:
+    usual = " ".join(
+        f"{root}/{place}kheaders.ko*"
+        for root in MODULE_ROOTS
+        for place in ("", "*/", "*/kernel/kernel/")
+    )
     return (
         _SCRIPT.replace("@NONCE", "@" + nonce)
         .replace("@ARCHIVES", " ".join(ARCHIVES))
         .replace("@ROOTS", " ".join(MODULE_ROOTS))
+        .replace("@USUAL", usual)
     )
 
 

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+import struct
 
-from droidheaders.errors import HeadersError
-
-if TYPE_CHECKING:
-    from droidheaders.adb import Device
-
-_LIMIT = 64 << 20  # real ones are 3 to 8 MiB
-_MAGIC = b"\x9f\xeb"  # struct btf_header, include/uapi/linux/btf.h, little-endian
+_MAGIC = 0xEB9F  # struct btf_header, include/uapi/linux/btf.h
 
 
-def save_btf(device: Device, path: Path) -> int:
-    """Write the BTF of `device` to `path` and return its size in bytes.
-
-    Raises HeadersError when what comes is no BTF or has no end, and what Device.stream raises.
-    """
-    size = 0
-    with path.open("xb") as file, device.stream("cat /sys/kernel/btf/vmlinux") as stream:
-        for chunk in stream:
-            if not size and not bytes(chunk).startswith(_MAGIC):
-                break
-            size += len(chunk)
-            if size > _LIMIT:
-                break
-            file.write(chunk)
-        else:
-            if size and stream.status == 0:
-                return size
-    path.unlink()
-    raise HeadersError(f"/sys/kernel/btf/vmlinux of {device.name} is no BTF")
+def check(btf: bytes) -> None:
+    """Raise ValueError unless `btf` is one whole BTF blob, types and strings, of little endian."""
+    if len(btf) < 24:
+        raise ValueError("is too short")
+    magic, _version, _flags, header, types_at, types, strings_at, strings = struct.unpack_from(
+        "<HBBIIIII", btf
+    )
+    if magic != _MAGIC:
+        raise ValueError("is no BTF")
+    if header + max(types_at + types, strings_at + strings) != len(btf):
+        raise ValueError("is cut off")

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
 
-from droidheaders.errors import HeadersError
-
-if TYPE_CHECKING:
-    from droidheaders.adb import Device
-
-_COMPRESSED, _PLAIN = 2 << 20, 16 << 20  # real ones are 30 to 60 KB and 150 to 300 KB
+_LIMIT = 16 << 20  # real ones are 150 to 300 KB
 
 
-def read_ikconfig(device: Device) -> bytes:
-    """Return /proc/config.gz of `device`, decompressed.
-
-    Raises HeadersError when it is no gzip file of a sane size, and what Device.stream raises.
-    """
-    data = b""
-    with device.stream("cat /proc/config.gz") as stream:
-        for chunk in stream:
-            data += chunk
-            if len(data) > _COMPRESSED:
-                break
+def decompress(config_gz: bytes) -> bytes:
+    """Return a config.gz decompressed; ValueError when it is none, or is not whole."""
     gzip = zlib.decompressobj(wbits=31)
     try:
-        config = gzip.decompress(data, _PLAIN)
-    except zlib.error:
-        config = b""
-    if not gzip.eof or b"CONFIG_" not in config:
-        raise HeadersError(f"/proc/config.gz of {device.name} is no configuration")
+        config = gzip.decompress(config_gz, _LIMIT)
+    except zlib.error as e:
+        raise ValueError(f"is no gzip file: {e}") from None
+    if not gzip.eof:
+        raise ValueError("is cut off, or too large")
+    if b"CONFIG_" not in config:
+        raise ValueError("holds no configuration")
     return config

@@ -46,9 +46,9 @@ def test_decoder_passes_on_incomplete_packets() -> None:
 
 
 def test_decoder_keeps_the_end_of_stderr() -> None:
-    decoder = ShellDecoder(stderr_limit=8)
-    decoder.feed(packet(2, b"0123456789") + packet(2, b"AB"))
-    assert bytes(decoder.stderr) == b"456789AB"
+    decoder = ShellDecoder()
+    decoder.feed(packet(2, b"0123") + packet(2, b"x" * 65533) + packet(2, b"AB"))
+    assert bytes(decoder.stderr) == b"3" + b"x" * 65533 + b"AB"
 
 
 def test_decoder_refuses_what_is_not_shell_v2() -> None:
@@ -127,6 +127,13 @@ def test_stream_chunks_are_large(device: Device, fake: FakeServer) -> None:
         chunks = list(stream)
     assert sum(map(len, chunks)) == 512 * 4096
     assert len(chunks) < 256  # fewer chunks than packets: they are joined
+
+
+def test_a_flood_is_not_a_result(device: Device, fake: FakeServer) -> None:
+    flood = packet(1, bytes(1 << 20)) * 17
+    fake.on_shell("yes", b"OKAY" + flood + packet(3, b"\0"))
+    with pytest.raises(DeviceLostError, match="without end"):
+        device.shell("yes")
 
 
 def test_stream_bounds_stderr(device: Device, fake: FakeServer) -> None:
