@@ -22,8 +22,8 @@ from droidheaders.guest.host import cross_prefix, require
 PERSONAS = ("user", "userdebug", "su", "root")
 """How much the guest lets its shell do: values of droidheaders.persona on the command line."""
 
-KERNEL_ARGS = ("security=selinux",)
-"""What the userland needs on the kernel's command line; init loads the policy and enforces it."""
+KERNEL_ARGS = ("security=selinux", "enforcing=1")
+"""What the userland needs on the kernel's command line; init loads the policy."""
 
 USERLAND_PACKAGES = (
     "adbd",

@@ -308,6 +308,8 @@ static void start_adbd(void)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	umask(0);
+	close(STDIN_FILENO);
+	open("/dev/null", O_RDWR);
 	set_exec_context(adbd_is_root ? "u:r:su:s0" : "u:r:adbd:s0");
 	if (!adbd_is_root)
 		become_shell();
@@ -484,6 +486,15 @@ static int prepare(struct pollfd *fds)
 	return timeout;
 }
 
+/* Standard input ends when init has brought up the network; see start_front() there. */
+static void wait_for_network(void)
+{
+	char none;
+
+	while (read(STDIN_FILENO, &none, sizeof(none)) > 0)
+		continue;
+}
+
 int main(int argc, char **argv)
 {
 	struct pollfd fds[2 + 2 * MAX_CLIENTS];
@@ -495,6 +506,7 @@ int main(int argc, char **argv)
 	fds[0] = (struct pollfd){ .fd = listen_for_hosts(), .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = watch_children(), .events = POLLIN };
 	start_adbd();
+	wait_for_network();
 	printf("droidheaders: adbd\n");
 	fflush(stdout);
 	for (;;) {

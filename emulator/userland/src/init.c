@@ -272,16 +272,23 @@ static void place_su(void)
 		fail("cannot remove /system/bin/su");
 }
 
-static pid_t start_front(void)
+/* Start the front, which starts adbd: both get ready on one CPU while modules load on another. It
+ * tells the host that it listens when its standard input ends, which is for us to close. */
+static pid_t start_front(int *hold)
 {
 	char *const argv[] = { "adbfront", persona, NULL };
-	pid_t pid = fork();
+	int ends[2] = { -1, -1 };
+	pid_t pid = pipe2(ends, O_CLOEXEC) ? -1 : fork();
 	sigset_t none;
 
 	if (pid < 0)
 		fail("cannot fork");
-	if (pid)
+	*hold = ends[1];
+	if (pid) {
+		close(ends[0]);
 		return pid;
+	}
+	dup2(ends[0], STDIN_FILENO);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execv("/system/bin/adbfront", argv);
@@ -312,6 +319,8 @@ static _Noreturn void serve(pid_t front, const sigset_t *signals)
 int main(void)
 {
 	sigset_t signals;
+	pid_t front;
+	int hold;
 
 	printf("droidheaders: init\n");
 	fflush(stdout);
@@ -319,23 +328,28 @@ int main(void)
 	chmod("/", 0755); /* the kernel makes it 1777, and puts an empty /root there */
 	rmdir("/root");
 	mount_all();
+	/* A new policy and each module wait for RCU: half a second of a boot under TCG. */
+	put("/sys/kernel/rcu_expedited", "1");
 	read_command_line();
 	place_su();
 	start_selinux();
-	load_boot_modules();
-	if (strcmp(kheaders, "module"))
-		nftw("/system_dlkm", handle_kheaders, 8, FTW_PHYS);
-	start_network();
 	start_properties();
-	/* As system/core/rootdir/init.rc has them. */
-	put("/proc/sys/kernel/kptr_restrict", "2");
-	put("/proc/sys/kernel/hostname", "localhost");
-
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGCHLD);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGUSR1);
 	sigaddset(&signals, SIGUSR2);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
-	serve(start_front(), &signals);
+	front = start_front(&hold);
+
+	load_boot_modules();
+	if (strcmp(kheaders, "module"))
+		nftw("/system_dlkm", handle_kheaders, 8, FTW_PHYS);
+	start_network();
+	/* As system/core/rootdir/init.rc has them. */
+	put("/proc/sys/kernel/kptr_restrict", "2");
+	put("/proc/sys/kernel/hostname", "localhost");
+	put("/sys/kernel/rcu_expedited", "0");
+	close(hold);
+	serve(front, &signals);
 }
