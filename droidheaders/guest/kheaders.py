@@ -16,6 +16,7 @@ from pathlib import Path
 from droidheaders.errors import DroidheadersError
 from droidheaders.guest.host import cross_prefix
 from droidheaders.guest.modules import modinfo
+from droidheaders.ui import ui
 
 SOURCES = ("kernel/kheaders.c", "kernel/configs.c")
 
@@ -101,7 +102,9 @@ def build(
         shutil.copyfile(sources / source, work / Path(source).name)
     prefix = cross_prefix(arch)
     # The headers name the compiler the kernel was built with, such as gcc-10.
-    make = [f"M={work}", f"ARCH={arch}", f"CROSS_COMPILE={prefix}", f"CC={prefix}gcc", "modules"]
+    make = [f"M={work}", f"ARCH={arch}", f"CROSS_COMPILE={prefix}", f"CC={prefix}gcc"]
+    # Headers of 6.12 bring a vmlinux, so that modules get BTF; that needs pahole, and these do not.
+    make += ["CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]
     done = subprocess.run(
         ["make", "-j2", "-C", str(headers), *make],
         capture_output=True,
@@ -109,6 +112,7 @@ def build(
         check=False,
         env={key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ},
     )
+    ui.say(done.stdout + done.stderr, level=2)
     if done.returncode:
         raise DroidheadersError(f"kheaders.ko for {headers.name} cannot be built: {_why(done)}.")
     return work / "kheaders.ko", work / "configs.ko"

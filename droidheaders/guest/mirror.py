@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from urllib.parse import urlsplit
 
@@ -19,8 +20,8 @@ def mirror(asked: str | None = None) -> str:
     """
     url = asked or os.environ.get("DROIDHEADERS_MIRROR")
     if url:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https", "file"} or any(c in url for c in " []#\n"):
+        # no space or bracket, which would end the URL in a sources.list and begin options
+        if not re.fullmatch(r"(https?|file)://[^\s\[\]#]+", url):
             raise UsageError(f"A mirror is a URL such as http://HOST/debian, and not {url!r}.")
         return url.rstrip("/")
     found = from_targets(_targets()) or from_targets(_targets("--no-release-info"))
