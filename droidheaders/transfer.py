@@ -22,7 +22,7 @@ from droidheaders.headers.unpack import Unpacked, unpack
 from droidheaders.headers.verify import compiler, verify
 from droidheaders.headers.xz import XzStream
 from droidheaders.kernel import btf, ikconfig
-from droidheaders.kernel.probe import Probe, probe
+from droidheaders.kernel.probe import CONFIG, Probe, probe
 from droidheaders.ui import Bar, printable, ui
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _keep_extras(source: ArchiveStream, staging: Staging) -> list[str]:
     warnings = []
     for path, data in source.extras.items():
         try:
-            if path == "/proc/config.gz":
+            if path == CONFIG:
                 (staging.path / "config").write_bytes(ikconfig.decompress(data))
             else:
                 btf.check(data)

@@ -105,7 +105,7 @@ class FakeDevice(FakeServer):
         self.write("uname", f"Linux {release} {version} {machine}\n".encode())
         self.write("proc/version", f"Linux version {release} (gcc-12) {version}\n".encode())
         self.write("proc/self/status", b"Name:\tsh\nUid:\t2000\t2000\t2000\t2000\n")
-        self.write("proc/self/auxv", struct.pack("<6Q", 33, 1 << 40, 6, 4096, 0, 0))
+        self.write("proc/self/smaps", b"0-1 r-xp 0 0:0 0 /sh\nKernelPageSize:        4 kB\n")
         self.write("proc/self/attr/current", b"u:r:shell:s0\0")
         if build_id:
             note = struct.pack("<III", 4, len(build_id), 3) + b"GNU\0" + build_id

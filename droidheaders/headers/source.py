@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from droidheaders.adb import Root
 from droidheaders.errors import DeviceLostError, DroidheadersError, HeadersError, UnsupportedError
 from droidheaders.headers.limits import MIB, ArchiveError
-from droidheaders.kernel.probe import ARCHIVES, MODULE_ROOTS, Probe
+from droidheaders.kernel.probe import ARCHIVES, BTF, CONFIG, MODULE_ROOTS, Probe
 from droidheaders.ui import printable
 
 if TYPE_CHECKING:
@@ -56,14 +56,14 @@ if ! find_archive; then
 fi
 [ -r $a ] || exit {_NO_READ}
 set -- $a
-for f in /proc/config.gz /sys/kernel/btf/vmlinux; do [ -r $f ] && set -- "$@" $f; done
+for f in @EXTRAS; do [ -r $f ] && set -- "$@" $f; done
 echo @NONCE $loaded $(stat -c '%s %n' "$@")
 cat "$@" || exit {_NO_READ}
 """
 
 _UNLOAD = "[ ! -d /sys/module/kheaders ] || rmmod kheaders"
 
-_EXTRAS = {"/proc/config.gz": 2 * MIB, "/sys/kernel/btf/vmlinux": 64 * MIB}
+_EXTRAS = {CONFIG: 2 * MIB, BTF: 64 * MIB}  # real ones are 60 KB and 8 MiB at most
 
 
 @dataclass
@@ -72,7 +72,7 @@ class ArchiveStream:
 
     `loaded` tells whether its module was loaded for this and is unloaded again, `how` who read it
     ("shell", or how root was had). After the chunks' end, `extras` holds by path what came
-    behind the archive: /proc/config.gz and /sys/kernel/btf/vmlinux, where they may be read.
+    behind the archive: CONFIG and BTF, where they may be read.
     """
 
     path: str
@@ -244,6 +244,7 @@ def _script(nonce: str) -> str:
     return (
         _SCRIPT.replace("@NONCE", "@" + nonce)
         .replace("@ARCHIVES", " ".join(ARCHIVES))
+        .replace("@EXTRAS", " ".join(_EXTRAS))
         .replace("@ROOTS", " ".join(MODULE_ROOTS))
         .replace("@USUAL", usual)
     )

@@ -1,14 +1,13 @@
 """The one batched question: everything about a kernel that costs nothing but asking.
 
-Built-ins of mksh wherever they suffice (`cat` without options is one), since each process costs a
-slow device tens of milliseconds. So the answers are the files' own bytes, taken apart here.
+Shell built-ins wherever they suffice, and not one fork that is not needed, since each process costs
+a slow device tens of milliseconds: three processes instead of sixteen made 0.2 s of 0.6 s.
 """
 
 from __future__ import annotations
 
 import re
 import secrets
-import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 # before 5.2, and the drafts of early 2019 called it .txz. Vendor backports kept the older places.
 ARCHIVES = ("/sys/kernel/kheaders.tar.xz", "/proc/kheaders.tar.xz", "/proc/kheaders.txz")
 
+CONFIG = "/proc/config.gz"
+BTF = "/sys/kernel/btf/vmlinux"
+
 # Where AOSP mounts modules (system_dlkm since Android 13, vendor_dlkm since 11).
 MODULE_ROOTS = (
     "/system_dlkm/lib/modules",
@@ -36,28 +38,30 @@ MODULE_ROOTS = (
 
 _SCRIPT = r"""
 m() { echo "@NONCE $1"; }
+line() { x=; read -r x <"$1"; echo "$x"; }
+field() { while read -r k v x; do [ "$k" = "$1" ] && echo "$v" && break; done <"$2"; }
 state() {
-  if [ -r "$1" ]; then echo readable; elif [ -e "$1" ]; then echo denied; else echo absent; fi
+  if [ -r "$1" ]; then echo "readable $1"
+  elif [ -e "$1" ]; then echo "denied $1"
+  else echo "absent $1"; fi
 }
 m uname; uname -srvm
-m proc_version; cat /proc/version
-m status; cat /proc/self/status
-m auxv; cat /proc/self/auxv
+m proc_version; line /proc/version
+m uid; field Uid: /proc/self/status
+m page; field KernelPageSize: /proc/self/smaps
 m notes; cat /sys/kernel/notes
 m kheaders; [ -d /sys/module/kheaders ] && echo loaded
-m kheaders_notes; cat /sys/module/kheaders/notes/.note.gnu.build-id
-m archives; for f in @ARCHIVES; do echo "$(state $f) $f"; done
+m kheaders_notes; f=/sys/module/kheaders/notes/.note.gnu.build-id; [ -r $f ] && cat $f
+m archives; for f in @ARCHIVES; do state $f; done
 m modules; for d in @ROOTS; do
   for f in $d/kheaders.ko* $d/*/kheaders.ko* $d/*/kernel/kernel/kheaders.ko*; do
-    [ -e "$f" ] && echo "$(state "$f") $f"
+    [ -e "$f" ] && state "$f"
   done
 done
-m config; state /proc/config.gz
-m btf; state /sys/kernel/btf/vmlinux
-m selinux; if [ -r /sys/fs/selinux/enforce ]; then cat /sys/fs/selinux/enforce; else getenforce; fi
-m context; cat /proc/self/attr/current
+m files; for f in @FILES; do state $f; done
+m selinux; f=/sys/fs/selinux/enforce; if [ -r $f ]; then line $f; else getenforce; fi
+m context; line /proc/self/attr/current
 m build_type; getprop ro.build.type
-m debuggable; getprop ro.debuggable
 m end
 """
 
@@ -91,7 +95,6 @@ class Probe:
     selinux: str
     context: str
     build_type: str
-    debuggable: bool
 
     @property
     def archive(self) -> DeviceFile | None:
@@ -124,6 +127,7 @@ def script(nonce: str) -> str:
     return (
         _SCRIPT.replace("@NONCE", "@" + nonce)
         .replace("@ARCHIVES", " ".join(ARCHIVES))
+        .replace("@FILES", f"{CONFIG} {BTF}")
         .replace("@ROOTS", " ".join(MODULE_ROOTS))
     )
 
@@ -136,25 +140,25 @@ def parse(output: bytes, nonce: str) -> Probe:
     raw = _answers(output, nonce)
     text = {key: value.decode("utf-8", "replace").strip() for key, value in raw.items()}
     archives = _files(text["archives"])
-    if [f.path for f in archives] != list(ARCHIVES):
-        raise ValueError("the places of the archive were not all looked at")
+    config, btf = _files(text["files"])
+    if [f.path for f in (*archives, config, btf)] != [*ARCHIVES, CONFIG, BTF]:
+        raise ValueError("not every place was looked at")
     return Probe(
         kernel=_identity(text["uname"], build_id_of_notes(raw["notes"])),
         proc_version=printable(text["proc_version"], 1000),
-        page_size=_page_size(raw["auxv"]),
+        page_size=int(text["page"]) * 1024 if text["page"].isdecimal() else 0,
         kheaders_loaded=text["kheaders"] == "loaded",
         kheaders_build_id=build_id_of_notes(raw["kheaders_notes"]),
         archives=archives,
         modules=_files(text["modules"]),
-        config=DeviceFile("/proc/config.gz", text["config"]),
-        btf=DeviceFile("/sys/kernel/btf/vmlinux", text["btf"]),
-        uid=_uid(text["status"]),
+        config=config,
+        btf=btf,
+        uid=int(text["uid"]) if text["uid"].isdecimal() else -1,
         selinux={"1": "enforcing", "0": "permissive"}.get(
             text["selinux"], printable(text["selinux"].lower(), 20)
         ),
         context=printable(text["context"].rstrip("\0")),
         build_type=printable(text["build_type"]),
-        debuggable=text["debuggable"] == "1",
     )
 
 
@@ -195,18 +199,3 @@ def _files(text: str) -> tuple[DeviceFile, ...]:
             raise ValueError(f"a file's state was {printable(line, 80)!r}")
         files.append(DeviceFile(path, state))
     return tuple(files)
-
-
-def _uid(status: str) -> int:
-    match = re.search(r"^Uid:\s+(\d+)", status, re.MULTILINE)
-    return int(match[1]) if match else -1
-
-
-def _page_size(auxv: bytes) -> int:
-    """Return AT_PAGESZ (6) of an auxiliary vector, pairs of native words; see getauxval(3)."""
-    for word in ("Q", "I"):  # of a 64-bit shell, or of a 32-bit one
-        pairs = dict(struct.iter_unpack(f"<2{word}", auxv[: len(auxv) // 16 * 16]))
-        size = int(pairs.get(6, 0))
-        if size and size & (size - 1) == 0:
-            return size
-    return 0
