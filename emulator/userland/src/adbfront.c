@@ -5,7 +5,7 @@
  * Debian's adbd has no "root:", "unroot:", "reboot:" and "remount:" services and closes such a
  * stream. This program listens where the host connects, hands every packet to and from adbd, and
  * answers those four itself in adbd's words (packages/modules/adb/daemon/restart_service.cpp and
- * services.cpp). It also starts adbd with the rights the persona allows, and starts it again.
+ * services.cpp). It also keeps adbd running, see adbd.c.
  *
  * The protocol is packages/modules/adb/docs/dev/protocol.md: a header of six little-endian words
  * (command, arg0, arg1, length, checksum, command ^ ~0) and a payload. Packets are taken whole in
@@ -15,7 +15,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
@@ -23,29 +22,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define ADBD "/system/bin/adbd"
+#include "adbd.h"
+
 #define PORT 5555
-#define ADBD_PORT 5556
 #define MAX_PAYLOAD (1024 * 1024) /* MAX_PAYLOAD of packages/modules/adb/adb.h */
 #define MAX_CLIENTS 8
 #define MAX_ANSWER 512
 #define OUR_IDS 0x7f000000u /* adbd counts its ids up from 1 */
-#define AID_SHELL 2000
 #define RETRY_MS 10
 
 #define A_OPEN 0x4e45504fu
 #define A_OKAY 0x59414b4fu
 #define A_CLSE 0x45534c43u
 #define A_WRTE 0x45545257u
+#define A_CNXN 0x4e584e43u
+
+#ifdef __aarch64__
+#define DEVICE "droidheaders_arm64"
+#else
+#define DEVICE "droidheaders_x86_64"
+#endif
 
 struct header {
 	uint32_t command, arg0, arg1, length, checksum, magic;
@@ -73,18 +74,7 @@ struct client {
 
 static struct client *clients[MAX_CLIENTS];
 static const char *persona;
-static int adbd_is_root;
-static pid_t adbd_pid;
-static time_t adbd_started;
-static int early_deaths;
 static enum action due; /* taken by the main loop, because it may drop every client */
-
-static _Noreturn void fail(const char *why)
-{
-	printf("droidheaders: failed: %s%s%s\n", why, errno ? ": " : "", errno ? strerror(errno) : "");
-	fflush(stdout);
-	exit(1);
-}
 
 static size_t packet_size(const struct packet *packet)
 {
@@ -141,15 +131,23 @@ static int drain_packet(int fd, struct packet *packet)
 	return 0;
 }
 
+static uint32_t sum(const char *text)
+{
+	uint32_t total = 0;
+
+	while (*text)
+		total += (unsigned char)*text++;
+	return total;
+}
+
 static void answer(struct client *client, uint32_t command, const char *text)
 {
 	struct header header = { .command = command, .arg0 = client->our_id, .arg1 = client->peer_id };
 	size_t room = sizeof(client->answer) - client->answer_length;
 
 	header.length = (uint32_t)strlen(text);
+	header.checksum = sum(text);
 	header.magic = ~command;
-	for (const char *c = text; *c; c++)
-		header.checksum += (unsigned char)*c;
 	if (sizeof(header) + header.length > room)
 		return; /* only for a host that opens one stream after another and never reads */
 	memcpy(client->answer + client->answer_length, &header, sizeof(header));
@@ -163,9 +161,12 @@ static enum action choose(const char *service, const char **text)
 
 	*text = "";
 	if (!strcmp(service, "root:")) {
-		*text = adbd_is_root  ? "adbd is already running as root\n"
-			: debuggable ? "restarting adbd as root\n"
-				     : "adbd cannot run as root in production builds\n";
+		if (adbd_is_root)
+			*text = "adbd is already running as root\n";
+		else if (!debuggable)
+			*text = "adbd cannot run as root in production builds\n";
+		else
+			*text = "restarting adbd as root\n";
 		return debuggable && !adbd_is_root ? RESTART_AS_ROOT : NOTHING;
 	}
 	if (!strcmp(service, "unroot:")) {
@@ -179,7 +180,6 @@ static enum action choose(const char *service, const char **text)
 	}
 	return strstr(service, "shutdown") ? POWER_OFF : REBOOT;
 }
-
 
 static void open_ours(struct client *client, uint32_t peer_id, const char *service)
 {
@@ -239,6 +239,33 @@ static void intercept(struct client *client)
 	packet->have = 0;
 }
 
+/*
+ * Name the product in adbd's own CNXN, for `adb devices -l`: it has no properties to ask. Features
+ * come after that, last of them delayed_ack; it would put a payload into every A_OKAY, ours too.
+ */
+static void introduce(struct packet *packet)
+{
+	static const char blank[] = "device::ro.product.name=;ro.product.model=;"
+				    "ro.product.device=;";
+	static const char named[] = "device::ro.product.name=" DEVICE ";ro.product.model="
+				    "droidheaders guest;ro.product.device=" DEVICE ";";
+	struct header *header = &packet->header;
+	char *payload = (char *)packet->bytes + sizeof(*header), *late;
+	char features[1024];
+
+	if (header->command != A_CNXN || header->length >= sizeof(features) ||
+	    header->length < strlen(blank) || memcmp(payload, blank, strlen(blank)))
+		return;
+	payload[header->length] = '\0';
+	snprintf(features, sizeof(features), "%s", payload + strlen(blank));
+	late = strstr(features, ",delayed_ack");
+	if (late)
+		*late = '\0';
+	header->length = (uint32_t)sprintf(payload, "%s%s", named, features);
+	header->checksum = sum(payload);
+	packet->have = packet_size(packet);
+}
+
 static void drop(struct client **slot)
 {
 	struct client *client = *slot;
@@ -259,72 +286,6 @@ static void drop_all(void)
 			drop(&clients[i]);
 }
 
-static void set_exec_context(const char *context)
-{
-	int fd = open("/proc/self/attr/exec", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, context, strlen(context)) < 0)
-		fail("cannot set the SELinux context of adbd");
-	close(fd);
-}
-
-/* The groups of adbd are those of packages/modules/adb/daemon/main.cpp. A production build drops
- * the bounding set as well, so that no file can give capabilities back. */
-static void become_shell(void)
-{
-	static const gid_t groups[] = { 1004, 1007, 1011, 1015, 1028, 1078, 1079, 3001, 3002, 
-					3003, 3006, 3009, 3011, 3012 };
-
-	if (!strcmp(persona, "user"))
-		for (int cap = 0; !prctl(PR_CAPBSET_DROP, cap, 0, 0, 0); cap++)
-			continue;
-	if (setgroups(sizeof(groups) / sizeof(*groups), groups) || setgid(AID_SHELL) ||
-	    setuid(AID_SHELL))
-		fail("cannot become the shell user");
-}
-
-static void start_adbd(void)
-{
-	char port[] = "ADBD_PORT=5556";
-	/* bionic/libc/include/paths.h and system/core/rootdir/init.environ.rc.in */
-	char *const environment[] = {
-		port,
-		"PATH=/product/bin:/apex/com.android.runtime/bin:/system_ext/bin:/system/bin:"
-		"/system/xbin:/odm/bin:/vendor/bin:/vendor/xbin",
-		"ANDROID_ROOT=/system",
-		"ANDROID_DATA=/data",
-		"ENV=/system/etc/mkshrc",
-		NULL,
-	};
-	char *const argv[] = { "adbd", NULL };
-	sigset_t none;
-
-	adbd_started = time(NULL);
-	adbd_pid = fork();
-	if (adbd_pid < 0)
-		fail("cannot fork");
-	if (adbd_pid)
-		return;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	umask(0);
-	close(STDIN_FILENO);
-	open("/dev/null", O_RDWR);
-	set_exec_context(adbd_is_root ? "u:r:su:s0" : "u:r:adbd:s0");
-	if (!adbd_is_root)
-		become_shell();
-	execve(ADBD, argv, environment);
-	fail("cannot start " ADBD);
-}
-
-static void restart_adbd(int as_root)
-{
-	adbd_is_root = as_root;
-	early_deaths = 0;
-	drop_all();
-	kill(adbd_pid, SIGKILL); /* its end starts the next one, see reap() */
-}
-
 static void act(void)
 {
 	enum action action = due;
@@ -335,7 +296,8 @@ static void act(void)
 		break;
 	case RESTART_AS_ROOT:
 	case RESTART_AS_SHELL:
-		restart_adbd(action == RESTART_AS_ROOT);
+		drop_all();
+		adbd_restart(action == RESTART_AS_ROOT);
 		due = NOTHING; /* the clients just dropped may have asked for the same */
 		break;
 	case REBOOT:
@@ -343,25 +305,6 @@ static void act(void)
 		sync();
 		reboot(action == REBOOT ? RB_AUTOBOOT : RB_POWER_OFF);
 		break;
-	}
-}
-
-static void reap(int signals)
-{
-	struct signalfd_siginfo info;
-	pid_t dead;
-
-	if (read(signals, &info, sizeof(info)) < 0)
-		return;
-	while ((dead = waitpid(-1, NULL, WNOHANG)) > 0) {
-		if (dead != adbd_pid)
-			continue;
-		early_deaths = time(NULL) - adbd_started < 2 ? early_deaths + 1 : 0;
-		if (early_deaths > 5) {
-			errno = 0;
-			fail("adbd keeps dying");
-		}
-		start_adbd();
 	}
 }
 
@@ -419,8 +362,12 @@ static int serve(struct client *client)
 	}
 	if (is_whole(&client->to_adbd) && drain_packet(client->adbd, &client->to_adbd))
 		return -1;
-	if (!is_whole(&client->to_host) && fill(client->adbd, &client->to_host))
-		return -1;
+	if (!is_whole(&client->to_host)) {
+		if (fill(client->adbd, &client->to_host))
+			return -1;
+		if (is_whole(&client->to_host))
+			introduce(&client->to_host);
+	}
 	if (!client->to_host.sent && client->answer_length) {
 		if (drain(client->host, client->answer, client->answer_length, &client->answer_sent))
 			return -1;
@@ -502,10 +449,9 @@ int main(int argc, char **argv)
 	if (argc != 2)
 		return 2;
 	persona = argv[1];
-	adbd_is_root = !strcmp(persona, "root");
 	fds[0] = (struct pollfd){ .fd = listen_for_hosts(), .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = watch_children(), .events = POLLIN };
-	start_adbd();
+	adbd_start(persona);
 	wait_for_network();
 	printf("droidheaders: adbd\n");
 	fflush(stdout);
@@ -520,7 +466,7 @@ int main(int argc, char **argv)
 		}
 		act();
 		if (fds[1].revents)
-			reap(fds[1].fd);
+			adbd_reap(fds[1].fd);
 		if (fds[0].revents)
 			accept_client(fds[0].fd);
 	}
