@@ -50,6 +50,11 @@ class StartError(DroidheadersError):
         super().__init__(reason)
         self.stage = stage
 
+    def explain(self, message: str) -> None:
+        """Replace the bare reason by a sentence for a person."""
+        self.message = message
+        self.args = (message,)
+
 
 class StartTimeoutError(StartError, DeviceTimeoutError):
     """A guest did not come up in time."""

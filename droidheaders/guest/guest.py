@@ -130,10 +130,11 @@ def _undo(mine: Instance, error: BaseException) -> None:
         kept = now.keep_console()
         now.forget()
         if isinstance(error, boot.StartError):
-            shown = "".join(f"\n    {line}" for line in console.last_lines(text))
-            error.message = (
-                f"The guest {mine.name} did not get to {error.stage!r}: {error.message}."
-                f" Its console is in {kept}{':' if shown else ', and empty'}{shown}"
+            for line in console.last_lines(text):
+                ui.say(f"  {line}")
+            error.explain(
+                f"The guest {mine.name} did not get to {error.stage!r}: {error.message}"
+                f" (its console is in {kept})."
             )
             error.hint = error.hint or f"less {kept}"
 

@@ -17,12 +17,6 @@ from droidheaders.guest import guest, instance, process, qemu
 
 
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("DROIDHEADERS_STATE", str(tmp_path))
-    return tmp_path / "guest"
-
-
-@pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         yield child
