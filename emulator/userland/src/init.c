@@ -93,7 +93,7 @@ static void mount_all(void)
 		{ "devpts", "/dev/pts", "mode=0620,ptmxmode=0666", 1 },
 		{ "proc", "/proc", NULL, 1 },
 		{ "sysfs", "/sys", NULL, 1 },
-		{ "selinuxfs", "/sys/fs/selinux", NULL, 1 },
+		{ "selinuxfs", "/sys/fs/selinux", NULL, 0 },
 		{ "debugfs", "/sys/kernel/debug", "mode=0755", 0 },
 		{ "tracefs", "/sys/kernel/tracing", "mode=0755", 0 },
 		{ "bpf", "/sys/fs/bpf", NULL, 0 },
@@ -295,6 +295,18 @@ static pid_t start_front(int *hold)
 	fail("cannot start /system/bin/adbfront");
 }
 
+/* One's own kernel may lack SELinux: root does not notice, the others would be root in disguise. */
+static void secure(void)
+{
+	if (has_selinux()) {
+		start_selinux();
+		return;
+	}
+	errno = 0;
+	if (strcmp(persona, "root"))
+		fail("this kernel has no SELinux, which the persona %s needs", persona);
+}
+
 /* toybox's reboot, halt and poweroff send PID 1 these signals, as sysvinit had it. */
 static _Noreturn void serve(pid_t front, const sigset_t *signals)
 {
@@ -332,7 +344,7 @@ int main(void)
 	put("/sys/kernel/rcu_expedited", "1");
 	read_command_line();
 	place_su();
-	start_selinux();
+	secure();
 	start_properties();
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGCHLD);

@@ -95,6 +95,11 @@ static void load_policy(void)
 	close(fd);
 }
 
+int has_selinux(void)
+{
+	return !access("/sys/fs/selinux/load", F_OK);
+}
+
 void start_selinux(void)
 {
 	static const char context[] = "u:r:init:s0";

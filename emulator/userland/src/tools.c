@@ -217,7 +217,9 @@ static int id(int argc, char **argv)
 	for (int i = 0; i < count; i++)
 		if (groups[i] != getegid())
 			print_id(",", groups[i], group_name(groups[i]));
-	printf(" context=%s\n", context ? context : "");
+	if (context)
+		printf(" context=%s", context);
+	putchar('\n');
 	return 0;
 }
 
