@@ -28,11 +28,11 @@ def tar(
     *,
     links: dict[str, str] | None = None,
     extra: list[tuple[tarfile.TarInfo, bytes]] | None = None,
-    format: int = tarfile.GNU_FORMAT,
+    kind: int = tarfile.GNU_FORMAT,
 ) -> bytes:
     """Return a tar archive; by default one that a pull would accept."""
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=format) as archive:
+    with tarfile.open(fileobj=out, mode="w", format=kind) as archive:
         for name, data in (GOOD if files is None else files).items():
             info = member(name)
             info.size = len(data)

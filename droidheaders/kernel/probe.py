@@ -166,14 +166,12 @@ _KEYS = re.findall(r"^m (\w+)", _SCRIPT, re.MULTILINE)
 
 
 def _answers(output: bytes, nonce: str) -> dict[str, bytes]:
-    answers = {}
-    for piece in output.split(f"@{nonce} ".encode())[1:]:
-        key, _, value = piece.partition(b"\n")
-        answers[key.decode("ascii", "replace")] = value
-    if list(answers) != _KEYS:
-        missing = next((key for key in _KEYS if key not in answers), "order")
+    pieces = [piece.partition(b"\n") for piece in output.split(f"@{nonce} ".encode())[1:]]
+    keys = [key.decode("ascii", "replace") for key, _, _ in pieces]
+    if keys != _KEYS:
+        missing = next((key for key in _KEYS if key not in keys), "order")
         raise ValueError(f"no answer about {missing!r}")
-    return answers
+    return dict(zip(keys, (value for _, _, value in pieces), strict=True))
 
 
 def _identity(uname: str, build_id: str) -> KernelIdentity:
