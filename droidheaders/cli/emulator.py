@@ -46,7 +46,6 @@ def setup(
 
 @app.command()
 def start(
-    context: typer.Context,
     name: Annotated[str, typer.Argument(help="Recipe.")] = "6.1-arm64",
     persona: Annotated[
         str, typer.Option(help="What the shell may: user, userdebug, su or root.")
@@ -63,18 +62,15 @@ def start(
     memory: Annotated[int, typer.Option(metavar="MB", min=128, help="Memory in MB.")] = 512,
     cpus: Annotated[int, typer.Option(min=1, max=64, help="Number of CPUs.")] = 2,
 ) -> None:
-    """Start a guest and print its serial once its shell answers (--timeout: 60 s)."""
+    """Start a guest and print its serial once its shell answers, within --timeout (60 s)."""
     from droidheaders.guest.guest import DEFAULT_TIMEOUT, Guest
     from droidheaders.guest.recipes import load
 
-    # the global --timeout has another default, for devices that are up
-    source = context.find_root().get_parameter_source("timeout")
-    given = source is not None and source.name == "COMMANDLINE"
     guest = Guest.start(
         name,
         persona=persona,
         server=settings.server(),
-        timeout=settings.timeout if given else DEFAULT_TIMEOUT,
+        timeout=DEFAULT_TIMEOUT if settings.timeout is None else settings.timeout,
         memory=memory,
         cpus=cpus,
         make=_own(load(name), kernel, modules, initrd_extra),

@@ -81,8 +81,9 @@ def options(
         bool | None, typer.Option("--color/--no-color", help="Colour on stderr (see NO_COLOR).")
     ] = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=0.1, help="Seconds a silent device may take.")
-    ] = 30.0,
+        float | None,
+        typer.Option("--timeout", min=0.1, help="Seconds a silent device may take; else 30."),
+    ] = None,
     cache_dir: Annotated[
         str | None, typer.Option("--cache-dir", help="The cache, else $DROIDHEADERS_CACHE.")
     ] = None,

@@ -30,14 +30,15 @@ class Settings:
     port: int | None = None
     socket: str | None = None
     json: bool = False
-    timeout: float = 30.0
+    timeout: float | None = None
     cache_dir: str | None = None
 
     def server(self) -> Server:
         """Return the adb server that the options and the environment name."""
         from droidheaders.adb import Server, resolve_endpoint
 
-        return Server(resolve_endpoint(self.host, self.port, self.socket), timeout=self.timeout)
+        endpoint = resolve_endpoint(self.host, self.port, self.socket)
+        return Server(endpoint, timeout=30.0 if self.timeout is None else self.timeout)
 
     def device(self) -> Device:
         """Return the one device that is meant; NoDeviceError when there is none, or several."""

@@ -91,11 +91,17 @@ def require(tools: Iterable[str]) -> None:
     missing = sorted(tool for tool in set(tools) if not _present(tool))
     if not missing:
         return
-    packages = sorted({TOOLS[host_arch()].get(tool, tool) for tool in missing})
+    packages = missing_packages(missing)
     raise DroidheadersError(
         f"This host lacks {', '.join(missing)}, needed for guests.",
         hint=f"sudo apt-get install {' '.join(packages)}",
     )
+
+
+def missing_packages(tools: Iterable[str]) -> list[str]:
+    """Return the Debian packages of those `tools` that the host lacks, sorted."""
+    known = TOOLS[host_arch()]
+    return sorted({known.get(tool, tool) for tool in tools if not _present(tool)})
 
 
 def _present(tool: str) -> bool:
