@@ -22,6 +22,10 @@ _HOST_SETTINGS = re.compile(
     re.IGNORECASE,
 )
 
+# `apt-get download` starts over what was interrupted, and writes under the final name at once. The
+# helper goes on where it stopped, if the server's file is still the same, and checks the hash.
+_HELPER = "/usr/lib/apt/apt-helper"
+
 
 @dataclass(frozen=True)
 class Package:
@@ -108,7 +112,8 @@ class Packages:
         self._root = cache / "apt" / "+".join([*suites, *self._arches])
         for part in ("state/lists/partial", "cache"):
             (self._root / part).mkdir(parents=True, exist_ok=True)
-        (self._archives / "partial").mkdir(parents=True, exist_ok=True)
+        self._partial = self._archives / "partial"
+        self._partial.mkdir(parents=True, exist_ok=True)
         (self._root / "status").touch()
         (self._root / "sources.list").write_text(sources(mirror, suites, self._arches))
         dump = subprocess.run(
@@ -119,7 +124,7 @@ class Packages:
     def update(self) -> None:
         """Fetch the indexes that changed; raises DroidheadersError with apt's reason."""
         with ui.bar(f"package lists of {', '.join(self._suites)}", 100, unit="%") as bar:
-            self._progress(["update", "--error-on=any"], bar.update)
+            self._progress(["apt-get", "update", "--error-on=any"], bar.update)
 
     def find(self, name: str, arch: str) -> Package:
         """Return the newest `name` for `arch` (Debian's word); raises DroidheadersError."""
@@ -140,15 +145,28 @@ class Packages:
         An interrupted download goes on where it stopped. Raises DroidheadersError.
         """
         wanted = list(dict.fromkeys(packages))
-        # apt renames a file to this name when all of it is there and its hash is right
         missing = [package for package in wanted if not (self._archives / package.file).is_file()]
         if missing:
             size = sum(package.size for package in missing)
             what = missing[0].name if len(missing) == 1 else f"{len(missing)} packages"
+            command = [_HELPER, "download-file", *self._uris(missing)]
             with ui.bar(what, size) as bar:
-                names = [f"{package.name}:{package.arch}={package.version}" for package in missing]
-                self._progress(["download", *names], lambda part: bar.update(size * part / 100))
+                self._progress(command, lambda part: bar.update(size * part / 100))
+        for package in missing:
+            (self._partial / package.file).rename(self._archives / package.file)
         return [self._archives / package.file for package in wanted]
+
+    def _uris(self, packages: list[Package]) -> list[str]:
+        """Return a URI, a destination and a hash for each package; the index vouches for both."""
+        names = [f"{package.name}:{package.arch}={package.version}" for package in packages]
+        done = self._run("apt-get", "download", "--print-uris", "-q=2", *names)
+        if done.returncode:
+            raise DroidheadersError(f"apt cannot find packages: {_reason(done.stderr)}.")
+        words = []
+        for line in done.stdout.splitlines():
+            uri, name, _, digest = line.split()
+            words += [uri.strip("'"), str(self._partial / name), digest]
+        return words
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -157,26 +175,26 @@ class Packages:
             text=True,
             check=False,
             env=self._environment(),
-            cwd=self._archives,
+            cwd=self._root,
         )
 
     def _environment(self) -> dict[str, str]:
         return os.environ | {"APT_CONFIG": str(self._root / "apt.conf"), "LC_ALL": "C.UTF-8"}
 
-    def _progress(self, arguments: list[str], advance: Callable[[float], object]) -> None:
-        """Run apt-get, passing on the percent that its status descriptor reports."""
+    def _progress(self, command: list[str], advance: Callable[[float], object]) -> None:
+        """Run a program of apt's, passing on the percent that its status descriptor reports."""
         reader, writer = os.pipe()
         log = self._root / "apt.log"
         with (
             open(reader) as status,
             log.open("w") as out,
             subprocess.Popen(
-                ["apt-get", "-q=1", "-o", f"APT::Status-Fd={writer}", *arguments],
+                [*command, "-q=1", "-o", f"APT::Status-Fd={writer}"],
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 pass_fds=[writer],
                 env=self._environment(),
-                cwd=self._archives,
+                cwd=self._root,
             ) as process,
         ):
             os.close(writer)
