@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from droidheaders import __version__
 from droidheaders.cache import Bundle, Cache, Staging
 from droidheaders.errors import HeadersError
+from droidheaders.headers import verify
 from droidheaders.headers.limits import ArchiveError, Limits
 from droidheaders.headers.source import ArchiveStream, open_archive
 from droidheaders.headers.tar import members
 from droidheaders.headers.unpack import Unpacked, unpack
-from droidheaders.headers.verify import compiler, verify
 from droidheaders.headers.xz import XzStream
-from droidheaders.kernel import btf, ikconfig
+from droidheaders.kernel import btf, compiler, ikconfig
 from droidheaders.kernel.probe import CONFIG, Probe, probe
 from droidheaders.ui import Bar, printable, ui
 
@@ -99,7 +99,7 @@ def _receive(
         xz = XzStream(_watched(source, bar, cancel), expected=source.size, copy=copy, limits=limits)
         try:
             unpacked = unpack(members(iter(xz), limits), staging.headers, limits)
-            verify(staging.headers, unpacked, probed.kernel)
+            verify.verify(staging.headers, unpacked, probed.kernel)
         except ArchiveError as e:
             raise HeadersError(
                 f"the archive {source.path} of {device.name} ({probed.kernel}) {e}",
@@ -142,7 +142,7 @@ def _meta(
             sources[part] = file.path
     return {
         "arch": probed.kernel.arch,
-        "compiler": compiler(staging.headers) or probed.proc_version,
+        "compiler": verify.compiler(staging.headers) or compiler.of_banner(probed.proc_version),
         "page_size": probed.page_size,
         "archive": archive,
         "headers": {
