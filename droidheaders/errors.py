@@ -18,6 +18,9 @@ class DroidheadersError(Exception):
         self.message = message
         self.hint = hint
 
+    def __str__(self) -> str:
+        return self.message
+
     def describe(self) -> dict[str, str | int]:
         """Return the error as `--json` shows it."""
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 
 from droidheaders.adb._adbutils import AdbConnection
 from droidheaders.adb.endpoint import Endpoint
@@ -31,7 +32,9 @@ class Connection(AdbConnection):  # type: ignore[misc]  # adbutils is untyped
         return connection
 
     def close(self) -> None:
-        """Close the socket; adbutils would sleep 10 ms."""
+        """Close the socket, also under a thread that waits for it; adbutils would sleep 10 ms."""
+        with suppress(OSError):  # not connected any more
+            self.conn.shutdown(socket.SHUT_RDWR)
         self.conn.close()
 
     def read(self, n: int) -> bytes:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from droidheaders.adb import Root
+from droidheaders.adb import NoRootError, Root
 from droidheaders.errors import DeviceLostError, DroidheadersError, HeadersError, UnsupportedError
 from droidheaders.headers.limits import MIB, ArchiveError
 from droidheaders.kernel.probe import ARCHIVES, BTF, CONFIG, MODULE_ROOTS, Probe
@@ -99,6 +99,10 @@ def open_archive(device: Device, probe: Probe) -> Iterator[ArchiveStream]:
         try:
             with _stream(device, probe, root) as stream:
                 yield stream
+        except NoRootError as e:
+            what = f"{archive.path} may not be read" if archive else "no archive is to be seen"
+            e.message = f"the headers of {probe.kernel} need root ({what}), but {e.message}"
+            raise
         except BaseException:
             if not probe.kheaders_loaded:
                 with suppress(DroidheadersError):  # it may be gone, module and all

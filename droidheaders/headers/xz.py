@@ -60,22 +60,27 @@ class XzStream:
                     raise item
                 yield item
         finally:
+            # No join: the thread may be waiting for the source, which whoever owns it closes next.
             self._stopped.set()
-            while thread.is_alive():  # the thread may wait for room in the queue
-                try:
-                    self._queue.get_nowait()
-                except queue.Empty:
-                    thread.join(0.01)
 
     def _run(self) -> None:
         try:
             for out in self._decompressed():
-                self._queue.put(out)
-                if self._stopped.is_set():
+                if not self._put(out):
                     return
-            self._queue.put(None)
+            self._put(None)
         except BaseException as e:  # handed to the consumer, which raises it
-            self._queue.put(e)
+            self._put(e)
+
+    def _put(self, item: bytes | BaseException | None) -> bool:
+        """Hand an item to the consumer; False when it has left."""
+        while not self._stopped.is_set():
+            try:
+                self._queue.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
 
     def _decompressed(self) -> Iterator[bytes]:
         limits = self._limits

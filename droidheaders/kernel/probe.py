@@ -2,6 +2,9 @@
 
 Shell built-ins wherever they suffice, and not one fork that is not needed, since each process costs
 a slow device tens of milliseconds: three processes instead of sixteen made 0.2 s of 0.6 s.
+
+A shell on an enforcing device may list /sys/kernel and yet not stat(2) what is in it (AOSP grants no
+getattr on sysfs), so a file that a glob finds and `[ -e` does not is there, and denied.
 """
 
 from __future__ import annotations
@@ -40,9 +43,10 @@ _SCRIPT = r"""
 m() { echo "@NONCE $1"; }
 line() { x=; read -r x <"$1"; echo "$x"; }
 field() { while read -r k v x; do [ "$k" = "$1" ] && echo "$v" && break; done <"$2"; }
+listed() { set -- "$1" ${1%?}[${1#"${1%?}"}]; [ "$1" = "$2" ]; }
 state() {
   if [ -r "$1" ]; then echo "readable $1"
-  elif [ -e "$1" ]; then echo "denied $1"
+  elif [ -e "$1" ] || listed "$1"; then echo "denied $1"
   else echo "absent $1"; fi
 }
 m uname; uname -srvm

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import lzma
+import os
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -111,7 +113,25 @@ def test_leaving_early_ends_the_thread() -> None:
     stream = iter(XzStream(pieces(xz(PLAIN * 500))))
     next(stream)
     stream.close()  # type: ignore[attr-defined]
-    assert threading.active_count() == before
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_leaving_does_not_wait_for_a_source_that_stalls() -> None:
+    stalled = threading.Event()
+
+    def chunks() -> Iterator[bytes]:
+        yield xz(os.urandom(2 << 20))[: 1 << 20]
+        stalled.wait(30)
+
+    stream = iter(XzStream(chunks()))
+    next(stream)
+    started = time.monotonic()
+    stream.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - started < 10
+    stalled.set()
 
 
 @given(st.binary(max_size=300))

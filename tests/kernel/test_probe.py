@@ -38,7 +38,7 @@ def test_an_arm64_guest_before_anything_was_done() -> None:
     assert probe.archive is None
     assert not probe.kheaders_loaded
     assert [f.path for f in probe.modules] == []
-    assert (probe.config.state, probe.btf.state) == ("readable", "absent")
+    assert (probe.config.state, probe.btf.state) == ("readable", "denied")
     assert (probe.uid, probe.page_size) == (2000, 4096)
     assert (probe.selinux, probe.context) == ("enforcing", "u:r:shell:s0")
     assert probe.build_type == "userdebug"
