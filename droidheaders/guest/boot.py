@@ -21,6 +21,9 @@ _POLL = 0.02
 _KVM_BANNER = 5.0
 """Seconds to the kernel's banner, of which KVM needs a few tenths and emulation less than one."""
 
+PORT_TAKEN = "Could not set up host forwarding rule"
+"""What QEMU says when another process took the port since it was found free (net/slirp.c)."""
+
 _ANSWER = "droidheaders-is-here"
 
 

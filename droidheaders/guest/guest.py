@@ -95,28 +95,33 @@ class Guest:
 def _boot(mine: Instance, machine: qemu.Machine, server: Server, timeout: float) -> boot.Running:
     """Try one accelerator after the other, and return the guest once its shell answered."""
     deadline = time.monotonic() + timeout
-    for accel in qemu.accelerators(machine.arch):
+    to_try = qemu.accelerators(machine.arch)
+    kvm_failed = False
+    while True:
         with uninterrupted():
-            running = boot.launch(mine, machine, accel)
+            running = boot.launch(mine, machine, to_try[0])
         try:
             boot.wait_for_kernel(running, deadline)
-            if accel == "kvm":
-                qemu.remember_kvm(machine.arch, works=True)
+            if to_try[0] == "kvm" or kvm_failed:  # a kernel that boots nowhere says nothing of KVM
+                qemu.remember_kvm(machine.arch, works=not kvm_failed)
             boot.wait_for_shell(running, server, deadline)
             running.instance = replace(running.instance, ready=True)
             running.instance.save()
         except boot.StartError as error:
             running.end()
-            if accel != "kvm" or error.stage != console.STAGES[0] or qemu.is_proven(machine.arch):
+            if boot.PORT_TAKEN in error.message and time.monotonic() < deadline:
+                continue
+            early = error.stage == console.STAGES[0]
+            if to_try[0] == "tcg" or not early or qemu.is_proven(machine.arch):
                 raise
-            qemu.remember_kvm(machine.arch, works=False)
-            ui.say("KVM runs no guests on this host; emulating", level=1)
+            ui.say("no guest came up with KVM; emulating", level=1)
+            kvm_failed = True
+            to_try.pop(0)
         except BaseException:
             running.end()
             raise
         else:
             return running
-    raise AssertionError("tcg is always tried, and returns or raises")
 
 
 def _undo(mine: Instance, error: BaseException) -> None:
@@ -125,7 +130,7 @@ def _undo(mine: Instance, error: BaseException) -> None:
         now = instances.read(mine.name) or mine
         if now.port:
             _end(now)
-            _disconnect(now)
+            _disconnect(now)  # afterwards: the server may have been connecting when we stopped
         text = console.read(now.console)
         kept = now.keep_console()
         now.forget()
@@ -149,11 +154,13 @@ def stop(instance: Instance) -> None:
             f"The guest {instance.name} is still being set up.", hint=f"kill {instance.pid}"
         )
     with uninterrupted():
+        # before the end: the server tries to get back a device that goes away by itself, and
+        # meanwhile lists it now and then (AOSP client/transport.cpp, ReconnectHandler)
+        _disconnect(instance)
         if not _end(instance):
             raise DroidheadersError(
                 f"The guest {instance.name} does not end.", hint=f"kill -9 {instance.pid}"
             )
-        _disconnect(instance)
         instance.forget()
 
 
@@ -175,8 +182,7 @@ def _disconnect(instance: Instance) -> None:
     server = Server(Endpoint(instance.server_host, instance.server_port))
     with contextlib.suppress(OSError, DroidheadersError):
         server.open().close()  # asking it for anything else would start it
-        if any(device.serial == instance.serial for device in server.devices()):
-            server.disconnect(instance.serial)
+        server.disconnect(instance.serial)
 
 
 def _default_server() -> Server:

@@ -55,7 +55,7 @@ HOST_PACKAGES: Mapping[str, tuple[str, ...]] = {
 }
 """For each host architecture: every package that setting up and starting guests needs."""
 
-BUILD = ("apt-get", "dpkg-deb", KEYRING, "make", "secilc", "zstd")
+BUILD = ("apt-get", "dpkg-deb", KEYRING, "make", "secilc")
 
 _TRIPLE = {"arm64": "aarch64-linux-gnu", "x86_64": "x86_64-linux-gnu"}
 

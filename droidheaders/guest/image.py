@@ -82,7 +82,7 @@ def custom(
     with _locked():
         place = _userland(recipe.arch, asked_mirror)
     boot = modules.with_dependencies(modules_dir, kernel.BOOT_MODULES) if modules_dir else []
-    part = into / "custom.cpio.zst"
+    part = into / "custom.cpio"
     with part.open("wb") as out:
         initrd.custom_part(out, boot, modules_dir, extra)
     release = modules_dir.resolve().name if modules_dir else ""
@@ -94,7 +94,7 @@ def _image(built: kernel.Kernel, place: Path) -> Image:
 
 
 def _userland_place(arch: str) -> Path:
-    return cache_dir() / "userland" / f"{arch}-{userland.fingerprint(arch)[:16]}.cpio.zst"
+    return cache_dir() / "userland" / f"{arch}-{userland.fingerprint(arch)[:16]}.cpio"
 
 
 def _userland(arch: str, asked_mirror: str | None) -> Path:
@@ -113,7 +113,7 @@ def _userland(arch: str, asked_mirror: str | None) -> Path:
             kernel.publish(stage / "root", root)
         ui.say(f"building the {arch} userland")
         userland.build(arch, root, stage / place.name)
-        for old in place.parent.glob(f"{arch}-*.cpio.zst"):
+        for old in place.parent.glob(f"{arch}-*.cpio"):
             old.unlink()
         (stage / place.name).rename(place)
     return place
@@ -126,7 +126,7 @@ def _fetch_userland(arch: str, url: str, into: Path) -> None:
         packages = Packages(cache_dir(), url, [suite], arch)
         packages.update()
         names = [name for name in userland.USERLAND_PACKAGES if _suite(name) == suite]
-        files += packages.fetch(packages.find(name, debian) for name in names)
+        files += packages.fetch(packages.find(names, debian))
     unpack(files, into)
 
 

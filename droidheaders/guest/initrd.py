@@ -1,19 +1,17 @@
 """The initramfs: the userland, then what belongs to the kernel, then what a person adds.
 
-The kernel unpacks any number of compressed archives one after the other
-(Documentation/driver-api/early-userspace/buffer-format.rst).
+The kernel unpacks any number of archives one after the other
+(Documentation/driver-api/early-userspace/buffer-format.rst). None is compressed: emulated, that
+would cost more than it saves, and a kernel of one's own may not know the compression.
 """
 
 from __future__ import annotations
 
-import io
 import shutil
-import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from droidheaders.errors import DroidheadersError
 from droidheaders.guest import modules
 from droidheaders.guest.cpio import CpioWriter
 
@@ -61,14 +59,12 @@ def kernel_part(out: BinaryIO, release: str, boot: Sequence[Path], kheaders: Pat
 
     The latter is where Android has it: on system_dlkm, below the kernel's release.
     """
-    raw = io.BytesIO()
-    tree = _Tree(raw)
+    tree = _Tree(out)
     _boot_modules(tree, boot)
     place = f"system_dlkm/lib/modules/{release}"
     tree.add(f"{place}/kernel/kernel/kheaders.ko", kheaders.read_bytes())
     tree.add(f"{place}/modules.dep", b"kernel/kernel/kheaders.ko:\n")
     tree.close()
-    out.write(compress(raw.getvalue()))
 
 
 def custom_part(
@@ -78,8 +74,7 @@ def custom_part(
 
     `directory` is like /lib/modules/<release>, and its name is the release.
     """
-    raw = io.BytesIO()
-    tree = _Tree(raw)
+    tree = _Tree(out)
     _boot_modules(tree, boot)
     if directory:
         place = f"system_dlkm/lib/modules/{directory.resolve().name}"
@@ -92,7 +87,6 @@ def custom_part(
     if extra:
         tree.overlay(extra)
     tree.close()
-    out.write(compress(raw.getvalue()))
 
 
 def _boot_modules(tree: _Tree, boot: Iterable[Path]) -> None:
@@ -102,18 +96,6 @@ def _boot_modules(tree: _Tree, boot: Iterable[Path]) -> None:
         tree.add(name, modules.read(path))
         names.append(f"/{name}\n")
     tree.add(f"{BOOT_DIR}/load", "".join(names).encode())
-
-
-def compress(data: bytes) -> bytes:
-    """Return `data` as zstd, which every kernel here unpacks (CONFIG_RD_ZSTD since 5.9).
-
-    Level 3, as guests are built more often than they are fetched; the kernel wants a window of at
-    most 128 MB (lib/decompress_unzstd.c).
-    """
-    done = subprocess.run(["zstd", "-q", "-3", "-c"], input=data, capture_output=True, check=False)
-    if done.returncode:
-        raise DroidheadersError(f"zstd failed: {done.stderr.decode(errors='replace').strip()}.")
-    return done.stdout
 
 
 def concatenate(parts: Iterable[Path], into: Path) -> None:

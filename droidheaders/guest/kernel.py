@@ -24,7 +24,7 @@ from droidheaders.ui import ui
 BOOT_MODULES = ("virtio_pci", "virtio_net")
 """What the network needs; everything below them follows from the modules themselves."""
 
-FORMAT = 1
+FORMAT = 2
 """Counts up when what is built from the same packages changes."""
 
 _KERNEL_PACKAGE = re.compile(r"linux-(image|binary|modules|headers)-")
@@ -47,8 +47,8 @@ class Kernel:
 
     @property
     def initrd(self) -> Path:
-        """The kernel's part of the initramfs, compressed."""
-        return self.directory / "kernel.cpio.zst"
+        """The kernel's part of the initramfs."""
+        return self.directory / "kernel.cpio"
 
 
 def cached(recipe: Recipe, cache: Path) -> Kernel | None:
@@ -107,16 +107,14 @@ def resolve(packages: Packages, recipe: Recipe) -> tuple[list[Package], list[Pac
 def _follow(packages: Packages, name: str, arch: str, host: str) -> list[Package]:
     """Return what a meta package stands for: its dependencies that are parts of the kernel."""
     found: dict[str, Package] = {}
-    todo = list(packages.find(name, arch).depends)
+    todo = packages.find([name], arch)
     while todo:
-        name = todo.pop(0)
-        if name in found:
-            continue
-        if name.startswith("linux-kbuild-"):
-            found[name] = packages.find(name, host)
-        elif _KERNEL_PACKAGE.match(name):
-            found[name] = packages.find(name, arch)
-            todo += found[name].depends
+        names = dict.fromkeys(name for package in todo for name in package.depends)
+        parts = [name for name in names if _KERNEL_PACKAGE.match(name) and name not in found]
+        todo = packages.find(parts, arch)
+        found |= zip(parts, todo, strict=True)
+        tools = [name for name in names if name.startswith("linux-kbuild-")]
+        found |= zip(tools, packages.find(tools, host), strict=True)
     return list(found.values())
 
 
@@ -152,7 +150,7 @@ def _assemble(recipe: Recipe, root: Path, sources: Path, result: Path) -> str:
             )
     tree = next(path for path in root.glob("**/lib/modules/*") if path.name == release)
     boot = modules.with_dependencies(tree, BOOT_MODULES)
-    with (result / "kernel.cpio.zst").open("wb") as out:
+    with (result / "kernel.cpio").open("wb") as out:
         kernel_part(out, release, [*boot, built[1]], built[0])
     shutil.copyfile(image, result / "vmlinuz")
     (result / "config").write_bytes(config)
@@ -178,7 +176,7 @@ def fetch_sources(recipe: Recipe, cache: Path, mirror: str) -> Path:
         return place
     packages = Packages(cache, mirror, [recipe.source_suite], recipe.arch)
     packages.update()
-    [file] = packages.fetch([packages.find(recipe.source, DEBIAN_ARCH[host_arch()])])
+    [file] = packages.fetch(packages.find([recipe.source], DEBIAN_ARCH[host_arch()]))
     with staging(cache) as stage:
         unpack([file], stage)
         with tarfile.open(_one(stage, "usr/src/linux-source-*.tar.xz", recipe), "r|xz") as tar:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from droidheaders.errors import DroidheadersError
+from droidheaders.guest.host import require
 
 _SUFFIXES = (".ko", ".ko.gz", ".ko.xz", ".ko.zst")
 
@@ -17,6 +18,7 @@ _SUFFIXES = (".ko", ".ko.gz", ".ko.xz", ".ko.zst")
 def read(path: Path) -> bytes:
     """Return the ELF file of a module, decompressed."""
     if path.suffix == ".zst":
+        require(["zstd"])
         return subprocess.run(["zstd", "-dcq", str(path)], capture_output=True, check=True).stdout
     data = path.read_bytes()
     if path.suffix == ".gz":

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,18 +125,27 @@ class Packages:
         with ui.bar(f"package lists of {', '.join(self._suites)}", 100, unit="%") as bar:
             self._progress(["apt-get", "update", "--error-on=any"], bar.update)
 
-    def find(self, name: str, arch: str) -> Package:
-        """Return the newest `name` for `arch` (Debian's word); raises DroidheadersError."""
-        for place in (arch, self._arches[0]):  # apt files `all` under the host's architecture
-            done = self._run("apt-cache", "show", "--no-all-versions", f"{name}:{place}")
-            with suppress(KeyError):
-                found = parse_show(done.stdout)
-                if found.arch in {arch, "all"}:
-                    return found
-        raise DroidheadersError(
-            f"{', '.join(self._suites)} on this mirror has no package {name} for {arch}.",
-            hint="droidheaders emulator setup --mirror URL",
-        )
+    def find(self, names: Sequence[str], arch: str) -> list[Package]:
+        """Return the newest of each name for `arch` (Debian's word); raises DroidheadersError.
+
+        All in one query, as each reads the whole index.
+        """
+        found: dict[str, Package] = {}
+        for place in dict.fromkeys([arch, *self._arches]):  # `all` is filed under the host's
+            missing = [f"{name}:{place}" for name in names if name not in found]
+            if not missing:
+                break
+            shown = self._run("apt-cache", "show", "--no-all-versions", *missing).stdout
+            for text in filter(str.strip, shown.split("\n\n")):
+                package = parse_show(text)
+                if package.arch in {arch, "all"}:
+                    found[package.name] = package
+        if missing := [name for name in names if name not in found]:
+            raise DroidheadersError(
+                f"{', '.join(self._suites)} on this mirror has no {', '.join(missing)} for {arch}.",
+                hint="droidheaders emulator setup --mirror URL",
+            )
+        return [found[name] for name in names]
 
     def fetch(self, packages: Iterable[Package]) -> list[Path]:
         """Return the packages' files, downloading those that are not in the cache yet.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ import pytest
 
 from droidheaders.adb import Selector, Server
 from droidheaders.errors import UsageError
-from droidheaders.guest import image, instance, process, recipes
+from droidheaders.guest import image, instance, process, qemu, recipes
 from droidheaders.guest.boot import StartError, StartTimeoutError
 from droidheaders.guest.guest import Guest, stop
 
@@ -67,10 +68,11 @@ def test_a_guest_runs_what_its_recipe_says(state: Path, adb: Server, built: imag
 def test_ones_own_kernel_gets_its_modules_and_files(
     state: Path, adb: Server, built: image.Image, tmp_path: Path
 ) -> None:
-    parts = subprocess.run(["zstd", "-dcq", str(built.parts[1])], capture_output=True, check=True)
     tree = tmp_path / built.release
     tree.mkdir()
-    subprocess.run(["cpio", "-id", "--quiet"], input=parts.stdout, cwd=tree, check=True)
+    subprocess.run(
+        ["cpio", "-id", "--quiet"], input=built.parts[1].read_bytes(), cwd=tree, check=True
+    )
     (tree / "boot-modules").rename(tree / "kernel")
     extra = tmp_path / "extra"
     (extra / "system/etc").mkdir(parents=True)
@@ -171,3 +173,15 @@ def test_a_guest_outlives_its_command_and_goes_stale(state: Path, adb: Server) -
     assert "droidheaders: adbd" in run([*command, "console", ARM]).stdout
     stop(instance.find(ARM))
     assert nothing_is_left(state, one, adb)
+
+
+def test_a_port_that_was_taken_since_is_replaced(
+    state: Path, adb: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free = qemu.free_port()
+        ports = [free, taken.getsockname()[1]]
+        monkeypatch.setattr(qemu, "free_port", lambda: ports.pop() if ports[1:] else free)
+        with Guest.start("6.1-x86_64", persona="user", server=adb) as guest:
+            assert guest.instance.port == free
+    assert nothing_is_left(state, guest.instance, adb)
