@@ -30,11 +30,13 @@ def cache_dir() -> Path:
 def state_dir() -> Path:
     """Return where instances are recorded (DROIDHEADERS_STATE overrides).
 
-    It holds sockets, whose paths must stay under 108 bytes (unix(7)), and its content means
-    nothing after a reboot: that is the runtime directory.
+    Its content means nothing after a reboot: that is the runtime directory, or the state directory
+    on a host without a session. What is in it names the boot it belongs to.
     """
     if override := os.environ.get("DROIDHEADERS_STATE"):
         return Path(override).absolute() / "guest"
-    from platformdirs import user_runtime_path
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(runtime) / "droidheaders" / "guest"
+    from platformdirs import user_state_path
 
-    return user_runtime_path("droidheaders") / "guest"
+    return user_state_path("droidheaders") / "guest"

@@ -27,7 +27,8 @@ BOOT_MODULES = ("virtio_pci", "virtio_net")
 FORMAT = 2
 """Counts up when what is built from the same packages changes."""
 
-_KERNEL_PACKAGE = re.compile(r"linux-(image|binary|modules|headers)-")
+# Since 7.x an image is split: linux-binary-* has it, linux-base-<release> the configuration.
+_KERNEL_PACKAGE = re.compile(r"linux-((image|binary|modules|headers)-|base-\d)")
 
 
 @dataclass(frozen=True)
@@ -118,50 +119,76 @@ def _follow(packages: Packages, name: str, arch: str, host: str) -> list[Package
     return list(found.values())
 
 
+@dataclass(frozen=True)
+class _Unpacked:
+    """Where things are in a kernel's packages, which have changed their layout over time."""
+
+    release: str
+    headers: Path
+    common: Path
+    library: Path
+    image: Path
+    config: Path
+
+
+def _explore(recipe: Recipe, root: Path) -> _Unpacked:
+    headers = _one([*root.glob("usr/src/linux-headers-*[!n]")], recipe, "headers")
+    release = headers.name.removeprefix("linux-headers-")
+    libraries = [path for path in root.glob("**/lib/modules/*") if path.name == release]
+    library = _one(libraries, recipe, "modules")
+
+    def either(name: str) -> Path:
+        places = (root / f"boot/{name}-{release}", library / name)
+        return _one([path for path in places if path.is_file()], recipe, name)
+
+    return _Unpacked(
+        release=release,
+        headers=headers,
+        common=_one([*root.glob("usr/src/linux-headers-*-common")], recipe, "common headers"),
+        library=library,
+        image=either("vmlinuz"),
+        config=either("config"),
+    )
+
+
 def _assemble(recipe: Recipe, root: Path, sources: Path, result: Path) -> str:
     """Build what a guest boots from unpacked packages; return the kernel's release."""
-    image = _one(root, "boot/vmlinuz-*", recipe)
-    release = image.name.removeprefix("vmlinuz-")
-    headers = root / "usr/src" / f"linux-headers-{release}"
-    common = _one(root, "usr/src/linux-headers-*-common", recipe)
-    makefile = headers / "Makefile"
+    parts = _explore(recipe, root)
+    makefile = parts.headers / "Makefile"
     mtime = int(makefile.stat().st_mtime)  # the date of the package's changelog
-    # The packages expect to be installed: their Makefile includes /usr/src/... by full path.
-    makefile.write_text(makefile.read_text().replace(" /usr/src/", f" {root}/usr/src/"))
-    ui.say(f"{recipe.name}: packing the headers of {release}")
-    tree = result.parent / "tree"
-    kheaders.merge(headers, common, recipe.arch, tree)
+    # The packages expect to be installed, and their Makefile names directories by full path.
+    text = makefile.read_text().replace("/usr/src/linux-", f"{root}/usr/src/linux-")
+    makefile.write_text(text)
+    ui.say(f"{recipe.name}: packing the headers of {parts.release}")
+    kheaders.merge(parts.headers, parts.common, recipe.arch, result.parent / "tree")
     archive = result / "kheaders.tar.xz"
-    kheaders.pack(tree, archive, mtime)
+    kheaders.pack(result.parent / "tree", archive, mtime)
     ui.say(f"{recipe.name}: building kheaders.ko and configs.ko")
-    config = (root / f"boot/config-{release}").read_bytes()
     built = kheaders.build(
-        headers,
+        parts.headers,
         result.parent / "build",
         archive=archive,
-        config=config,
+        config=parts.config.read_bytes(),
         sources=sources,
         arch=recipe.arch,
     )
     for module in built:
-        if kheaders.vermagic(module) != release:
+        if (made_for := kheaders.vermagic(module)) != parts.release:
             raise DroidheadersError(
-                f"{module.name} was built for {kheaders.vermagic(module)} and not for {release}."
+                f"{module.name} was built for {made_for} and not for {parts.release}."
             )
-    tree = next(path for path in root.glob("**/lib/modules/*") if path.name == release)
-    boot = modules.with_dependencies(tree, BOOT_MODULES)
+    boot = modules.with_dependencies(parts.library, BOOT_MODULES)
     with (result / "kernel.cpio").open("wb") as out:
-        kernel_part(out, release, [*boot, built[1]], built[0])
-    shutil.copyfile(image, result / "vmlinuz")
-    (result / "config").write_bytes(config)
-    return release
+        kernel_part(out, parts.release, [*boot, built[1]], built[0])
+    shutil.copyfile(parts.image, result / "vmlinuz")
+    shutil.copyfile(parts.config, result / "config")
+    return parts.release
 
 
-def _one(root: Path, pattern: str, recipe: Recipe) -> Path:
-    found = sorted(root.glob(pattern))
+def _one(found: list[Path], recipe: Recipe, what: str) -> Path:
     if len(found) != 1:
         raise DroidheadersError(
-            f"The packages of {recipe.name} hold {len(found)} files {pattern}, and not one."
+            f"The packages of {recipe.name} hold {len(found)} x {what}: not one."
         )
     return found[0]
 
@@ -179,7 +206,8 @@ def fetch_sources(recipe: Recipe, cache: Path, mirror: str) -> Path:
     [file] = packages.fetch(packages.find([recipe.source], DEBIAN_ARCH[host_arch()]))
     with staging(cache) as stage:
         unpack([file], stage)
-        with tarfile.open(_one(stage, "usr/src/linux-source-*.tar.xz", recipe), "r|xz") as tar:
+        tarball = _one([*stage.glob("usr/src/linux-source-*.tar.xz")], recipe, "source")
+        with tarfile.open(tarball, "r|xz") as tar:
             _extract(tar, stage / "result")
         publish(stage / "result", place)
     file.unlink()
