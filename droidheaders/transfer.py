@@ -17,6 +17,7 @@ from droidheaders.cache import Bundle, Cache, Staging
 from droidheaders.errors import HeadersError
 from droidheaders.headers import verify
 from droidheaders.headers.limits import ArchiveError, Limits
+from droidheaders.headers.module import NotInFileError
 from droidheaders.headers.source import ArchiveStream, open_archive
 from droidheaders.headers.tar import members
 from droidheaders.headers.unpack import Unpacked, unpack
@@ -73,8 +74,23 @@ def _transfer(
     replace: bool,
     cancel: threading.Event | None,
 ) -> Bundle:
-    with cache.stage() as staging:
-        source, archive, unpacked = _receive(device, probed, staging, cancel)
+    try:
+        return _attempt(device, cache, probed, replace=replace, cancel=cancel, load=False)
+    except NotInFileError:  # a module, but compressed, or otherwise than we know it
+        return _attempt(device, cache, probed, replace=replace, cancel=cancel, load=True)
+
+
+def _attempt(
+    device: Device,
+    cache: Cache,
+    probed: Probe,
+    *,
+    replace: bool,
+    cancel: threading.Event | None,
+    load: bool,
+) -> Bundle:
+    with cache.stage() as staging, open_archive(device, probed, load=load) as source:
+        archive, unpacked = _receive(device, source, probed, staging, cancel)
         warnings = _keep_extras(source, staging)
         for rule, count in unpacked.skipped.items():
             warnings.append(f"left out {count} x {rule}, such as {unpacked.examples[rule]!r}")
@@ -85,29 +101,35 @@ def _transfer(
 
 
 def _receive(
-    device: Device, probed: Probe, staging: Staging, cancel: threading.Event | None
-) -> tuple[ArchiveStream, dict[str, Any], Unpacked]:
-    """Stream, decompress, parse and write at once; return what came and what is known of it."""
+    device: Device,
+    source: ArchiveStream,
+    probed: Probe,
+    staging: Staging,
+    cancel: threading.Event | None,
+) -> tuple[dict[str, Any], Unpacked]:
+    """Stream, decompress, parse and write at once; return what is known of the archive."""
     limits = Limits()
     what = f"{printable(device.serial)}: {printable(probed.kernel.release)}"
+    module = source.module
     staging.headers.mkdir()
-    with (
-        open_archive(device, probed) as source,
-        staging.archive.open("xb") as copy,
-        ui.bar(what, source.size) as bar,
-    ):
-        xz = XzStream(_watched(source, bar, cancel), expected=source.size, copy=copy, limits=limits)
+    with staging.archive.open("xb") as copy, ui.bar(what, source.size) as bar:
+        chunks = _watched(source, bar, cancel)
+        if module is None:
+            xz = XzStream(chunks, expected=source.size, copy=copy, limits=limits)
+        else:
+            xz = XzStream(module.archive(chunks), copy=copy, tail=module.tail, limits=limits)
         try:
             unpacked = unpack(members(iter(xz), limits), staging.headers, limits)
+            if module is not None:
+                module.check(xz.size, probed.kernel)
             verify.verify(staging.headers, unpacked, probed.kernel)
         except ArchiveError as e:
             raise HeadersError(
                 f"the archive {source.path} of {device.name} ({probed.kernel}) {e}",
-                f"adb -s {device.serial} exec-out cat {source.path} | xz -t",
+                f"adb -s {device.serial} pull {source.path}",
             ) from e
     archive = {"sha256": xz.sha256, "size": xz.size, "path": source.path, "as": source.how}
-    archive["module_loaded"] = source.loaded
-    return source, archive, unpacked
+    return archive | {"module_loaded": source.loaded}, unpacked
 
 
 def _watched(source: ArchiveStream, bar: Bar, cancel: threading.Event | None) -> Iterator[bytes]:

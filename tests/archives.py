@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import struct
 import tarfile
 
 RELEASE = "6.1.99-test"
@@ -48,3 +49,37 @@ def tar(
 def xz(data: bytes) -> bytes:
     """Return data as `xz` would compress it in the kernel's build: CRC64."""
     return lzma.compress(data, check=lzma.CHECK_CRC64)
+
+
+def module(archive: bytes, *, release: str = RELEASE, stated: int | None = None) -> bytes:
+    """Return a kheaders.ko: a relocatable ELF64 with the archive where kernel/kheaders.c has it.
+
+    `stated` is the archive's size by its symbols, if that shall not be the truth.
+    """
+    names = ["", ".rodata", ".modinfo", ".symtab", ".strtab", ".shstrtab"]
+    strings = b"\0kernel_headers_data\0kernel_headers_data_end\0"
+    rodata = b"Echo the kernel header\0" + archive
+    begin = len(rodata) - len(archive)
+    end = begin + (len(archive) if stated is None else stated)
+    symbols = [(0, 0, 0), (1, 1, begin), (strings.index(b"kernel_headers_data_end"), 1, end)]
+    contents = [
+        b"",
+        rodata,
+        f"license=GPL v2\0vermagic={release} SMP preempt mod_unload aarch64\0".encode(),
+        b"".join(
+            struct.pack("<IBBHQQ", name, 0x10 if name else 0, 0, section, value, 0)
+            for name, section, value in symbols
+        ),
+        strings,
+        "\0".join([*names, ""]).encode(),
+    ]
+    kinds = [(0, 0, 0, 0), (1, 0, 0, 0), (1, 0, 0, 0), (2, 4, 1, 24), (3, 0, 0, 0), (3, 0, 0, 0)]
+    body, headers, name_at = b"", b"", 0
+    for name, content, (kind, link, info, entry) in zip(names, contents, kinds, strict=True):
+        where = (name_at, kind, 2, 0, 64 + len(body), len(content), link, info, 1, entry)
+        headers += struct.pack("<IIQQQQIIQQ", *where)
+        body += content
+        name_at += len(name) + 1
+    ident = b"\x7fELF\x02\x01\x01" + bytes(9)
+    elf = struct.pack("<HHIQQQIHHHHHH", 1, 183, 1, 0, 0, 64 + len(body), 0, 64, 0, 0, 64, 6, 5)
+    return ident + elf + body + headers

@@ -18,6 +18,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from tests import archives
 from tests.adb.fake_server import FakeServer, Handler, Peer, packet
 from tests.archives import RELEASE
 
@@ -26,7 +27,7 @@ BUILD_ID = bytes(range(20))
 _ROOTED = re.compile(
     r"(?<![\w.$/}])/(?=(sys|proc|system_dlkm|vendor_dlkm|odm_dlkm|vendor|odm|system|lib)/)"
 )
-_MODULE = "system_dlkm/lib/modules/{release}/kernel/kernel/kheaders.ko"
+_MODULE = "system_dlkm/lib/modules/any/kernel/kernel/kheaders.ko"
 
 _TOOLS = {
     "uname": "#!/bin/sh\ncat {root}/uname\n",
@@ -38,7 +39,7 @@ echo "insmod $1" >>{root}/log
 [ "$FAKE_ROOT" = 1 ] || {{ echo "insmod: failed to load $1: Operation not permitted" >&2; exit 1; }}
 [ ! -e {root}/refuse ] || {{ echo "insmod: failed to load $1: Exec format error" >&2; exit 1; }}
 mkdir -p {root}/sys/module/kheaders
-cp "$1" {root}/sys/kernel/kheaders.tar.xz
+cp {root}/payload {root}/sys/kernel/kheaders.tar.xz
 """,
     "rmmod": """#!/bin/sh
 echo "rmmod $1" >>{root}/log
@@ -52,7 +53,8 @@ rm -r {root}/sys/module/kheaders {root}/sys/kernel/kheaders.tar.xz
 class FakeDevice(FakeServer):
     """One device with one kernel. `archive` is what its kheaders module holds, None for none.
 
-    `loaded` puts the archive into /sys at once. `fault` is called with the peer and the process
+    `module` is the module's file, if not one that has the archive in it as the kernel's build puts
+    it. `loaded` puts the archive into /sys at once. `fault` is called with the peer and the process
     before each piece of stdout of the script that reads the archive, with the bytes sent so far.
     """
 
@@ -65,6 +67,7 @@ class FakeDevice(FakeServer):
         machine: str = "aarch64",
         version: str = VERSION,
         build_id: bytes = BUILD_ID,
+        module: bytes | None = None,
         loaded: bool = False,
         su: bool = True,
         serial: str = "fake-1",
@@ -76,8 +79,12 @@ class FakeDevice(FakeServer):
         self.scripts: list[str] = []
         self._lay_out(release, machine, version, build_id)
         if archive is not None:
-            where = "sys/kernel/kheaders.tar.xz" if loaded else _MODULE.format(release="any")
-            self.write(where, archive)
+            self.write("payload", archive)
+            if loaded:
+                self.write("sys/kernel/kheaders.tar.xz", archive)
+            else:
+                held = archives.module(archive, release=release) if module is None else module
+                self.write(_MODULE, held)
         if not su:
             (root / "bin/su").unlink()
 

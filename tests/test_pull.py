@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from droidheaders.cli.main import run
+from tests import archives
 from tests.adb.fake_server import Peer
 from tests.archives import GOOD, RELEASE, tar, xz
 from tests.fake_device import FakeDevice
@@ -65,7 +67,10 @@ def one_error(err: str) -> str:
     return lines[0]
 
 
-def test_pull_prints_the_path_alone_and_unloads_the_module(
+COMPRESSED = b"\x28\xb5\x2f\xfd a kheaders.ko that only the kernel can read" + bytes(70_000)
+
+
+def test_pull_prints_the_path_alone_and_reads_the_module_s_file(
     tmp_path: Path, cli: Cli, cache: Path
 ) -> None:
     with FakeDevice(tmp_path / "device", ARCHIVE) as device:
@@ -79,7 +84,7 @@ def test_pull_prints_the_path_alone_and_unloads_the_module(
         )
         assert (headers.parent / "archive.tar.xz").read_bytes() == ARCHIVE
         assert (headers / "include/linux/sched.h").read_bytes() == GOOD["include/linux/sched.h"]
-        assert device.log == ["insmod kheaders.ko", "rmmod kheaders"]
+        assert device.log == []
         check = subprocess.run(
             ["sha256sum", "-c", "--quiet", "manifest"], cwd=headers.parent, check=False
         )
@@ -104,7 +109,39 @@ def test_refresh_transfers_again(tmp_path: Path, cli: Cli) -> None:
     with FakeDevice(tmp_path / "device", ARCHIVE) as device:
         path = cli(device, "pull")[1]
         assert cli(device, "pull", "--refresh")[1] == path
-        assert device.log == ["insmod kheaders.ko", "rmmod kheaders"] * 2
+        assert len(device.scripts) == 4
+
+
+@pytest.mark.parametrize("module", [COMPRESSED, b"\x7fELF" + bytes(3000), b""])
+def test_a_module_that_is_not_understood_is_loaded_and_unloaded(
+    tmp_path: Path, cli: Cli, module: bytes
+) -> None:
+    with FakeDevice(tmp_path / "device", ARCHIVE, module=module) as device:
+        status, out, err = cli(device, "pull", "--json")
+        assert status == 0, err
+        answer = json.loads(out)["archive"]
+        assert (answer["path"], answer["module_loaded"]) == ("/sys/kernel/kheaders.tar.xz", True)
+        assert device.log == ["insmod kheaders.ko", "rmmod kheaders"]
+
+
+@pytest.mark.parametrize(
+    ("module", "says"),
+    [
+        (archives.module(ARCHIVE, stated=len(ARCHIVE) - 1), "its module says"),
+        (archives.module(ARCHIVE, release="6.1.99-other"), "is in a module of another kernel"),
+        (archives.module(ARCHIVE)[:-5], "is in a damaged module"),
+        (archives.module(ARCHIVE[:-30]), "is damaged|goes on|is cut off"),
+    ],
+)
+def test_a_module_that_is_understood_and_wrong(
+    tmp_path: Path, cli: Cli, cache: Path, module: bytes, says: str
+) -> None:
+    with FakeDevice(tmp_path / "device", ARCHIVE, module=module) as device:
+        status, _, err = cli(device, "pull")
+        assert status == 5
+        assert re.search(says, one_error(err))
+        assert nothing_left(cache)
+        assert device.log == []
 
 
 def test_an_archive_that_is_there_needs_no_root(tmp_path: Path, cli: Cli) -> None:
@@ -167,14 +204,13 @@ def test_output_is_a_plain_copy(tmp_path: Path, cli: Cli) -> None:
     ],
 )
 def test_bad_archives(tmp_path: Path, cli: Cli, cache: Path, archive: bytes, says: str) -> None:
-    with FakeDevice(tmp_path / "device", archive) as device:
+    with FakeDevice(tmp_path / "device", archive, loaded=True) as device:
         status, out, err = cli(device, "pull")
         assert (status, out) == (5, "")
         error = one_error(err)
         assert says in error
         assert "fake-1" in error
         assert RELEASE in error
-        assert not device.module_loaded
         assert nothing_left(cache)
 
 
@@ -182,8 +218,11 @@ def test_bad_archives(tmp_path: Path, cli: Cli, cache: Path, archive: bytes, say
 def test_the_size_must_be_what_the_device_says(
     tmp_path: Path, cli: Cli, cache: Path, stated: int, says: str
 ) -> None:
-    with FakeDevice(tmp_path / "device", ARCHIVE) as device:
-        device.write("bin/stat", f"#!/bin/sh\necho {stated} $3\n".encode())
+    with FakeDevice(tmp_path / "device", ARCHIVE, module=COMPRESSED) as device:
+        device.write(
+            "bin/stat",
+            f"#!/bin/sh\n[ $3 = ${{3%.ko}} ] && echo {stated} $3 || echo 70000 $3\n".encode(),
+        )
         (device.root / "bin/stat").chmod(0o755)
         status, _, err = cli(device, "pull")
         assert status == 5
@@ -239,7 +278,7 @@ def test_no_headers_at_all(tmp_path: Path, cli: Cli, cache: Path) -> None:
 
 
 def test_a_module_that_does_not_load(tmp_path: Path, cli: Cli, cache: Path) -> None:
-    with FakeDevice(tmp_path / "device", ARCHIVE) as device:
+    with FakeDevice(tmp_path / "device", ARCHIVE, module=COMPRESSED) as device:
         device.write("refuse", b"")
         status, _, err = cli(device, "pull")
         assert status == 5
@@ -357,7 +396,8 @@ def test_a_cache_that_cannot_be_written(
 
 
 @pytest.mark.parametrize("when", [1, 100_000])
-def test_ctrl_c_in_the_middle(tmp_path: Path, cache: Path, when: int) -> None:
+@pytest.mark.parametrize("module", [None, COMPRESSED])
+def test_ctrl_c_in_the_middle(tmp_path: Path, cache: Path, when: int, module: bytes | None) -> None:
     reached = tmp_path / "reached"
 
     def wait(device: FakeDevice, peer: Peer, sent: int) -> None:
@@ -366,7 +406,7 @@ def test_ctrl_c_in_the_middle(tmp_path: Path, cache: Path, when: int) -> None:
             peer.hold()
             raise EOFError
 
-    with FakeDevice(tmp_path / "device", ARCHIVE, fault=wait) as device:
+    with FakeDevice(tmp_path / "device", ARCHIVE, module=module, fault=wait) as device:
         environment = {**os.environ, "ANDROID_ADB_SERVER_PORT": str(device.port)}
         with subprocess.Popen(
             [sys.executable, "-m", "droidheaders", "pull"],

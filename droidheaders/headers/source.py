@@ -1,12 +1,13 @@
-"""Get at the archive on a device: find it, load the module that carries it, stream it, undo.
+"""Get at the archive on a device: as it is in the kernel, in its module's file, or by loading that.
 
-All in one shell round trip, IKCONFIG and BTF behind the archive. The device undoes itself (a trap
-unloads the module), so that nothing stays even when this host dies in the middle.
+All in one shell round trip, IKCONFIG and BTF behind the archive. A device that had to load the
+module undoes it itself (a trap unloads it), so that nothing stays even when this host dies.
 """
 
 from __future__ import annotations
 
 import secrets
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from droidheaders.adb import NoRootError, Root
 from droidheaders.errors import DeviceLostError, DroidheadersError, HeadersError, UnsupportedError
 from droidheaders.headers.limits import MIB, ArchiveError
+from droidheaders.headers.module import ModuleFile
 from droidheaders.kernel.probe import ARCHIVES, BTF, CONFIG, MODULE_ROOTS, Probe
 from droidheaders.ui import printable
 
@@ -28,7 +30,11 @@ _NO_SOURCE, _NO_LOAD, _NO_ARCHIVE, _NO_READ, _NO_UNLOAD = 40, 41, 42, 43, 44
 _SCRIPT = rf"""
 loaded=0
 find_archive() {{
-  for a in @ARCHIVES; do [ -e $a ] && return 0; done
+  for a in @ARCHIVES; do [ -r $a ] && return 0; done
+  return 1
+}}
+module() {{
+  for f in "$@"; do case $f in *.ko) [ -r "$f" ] && return 0;; esac; done
   return 1
 }}
 load() {{
@@ -48,13 +54,15 @@ undo() {{
 }}
 trap undo EXIT
 trap 'exit 129' HUP INT PIPE TERM
-if ! find_archive; then
+if find_archive; then :
+elif [ @LOAD = 0 ] && {{ module @USUAL || module $(find @ROOTS -name kheaders.ko 2>/dev/null); }}
+then a=$f
+else
   found=0
   load @USUAL || load $(find @ROOTS -name 'kheaders.ko*' 2>/dev/null) ||
     {{ [ $found = 1 ] && exit {_NO_LOAD}; exit {_NO_SOURCE}; }}
   find_archive || exit {_NO_ARCHIVE}
 fi
-[ -r $a ] || exit {_NO_READ}
 set -- $a
 for f in @EXTRAS; do [ -r $f ] && set -- "$@" $f; done
 echo @NONCE $loaded $(stat -c '%s %n' "$@")
@@ -68,11 +76,12 @@ _EXTRAS = {CONFIG: 2 * MIB, BTF: 64 * MIB}  # real ones are 60 KB and 8 MiB at m
 
 @dataclass
 class ArchiveStream:
-    """The archive as it comes: where it lies, the bytes it says it has, the chunks.
+    """The archive, or the module that it lies in, as it comes.
 
-    `loaded` tells whether its module was loaded for this and is unloaded again, `how` who read it
-    ("shell", or how root was had). After the chunks' end, `extras` holds by path what came
-    behind the archive: CONFIG and BTF, where they may be read.
+    `size` is that of the file at `path`, and `module` set when that is a module. `loaded` tells
+    whether its module was loaded for this and is unloaded again, `how` who read it ("shell", or
+    how root was had). After the chunks' end, `extras` holds by path what came behind the
+    archive: CONFIG and BTF, where they may be read.
     """
 
     path: str
@@ -81,25 +90,28 @@ class ArchiveStream:
     how: str
     chunks: Iterator[bytes]
     extras: dict[str, bytes]
+    module: ModuleFile | None
 
 
 @contextmanager
-def open_archive(device: Device, probe: Probe) -> Iterator[ArchiveStream]:
+def open_archive(device: Device, probe: Probe, *, load: bool = False) -> Iterator[ArchiveStream]:
     """Open the archive of the device's kernel for one pass over its chunks.
 
-    Root is taken only when the archive cannot be read without. Raises UnsupportedError when the
-    kernel has none, HeadersError when it cannot be had, DeviceLostError when the device goes away.
+    `load` has the module loaded where its file would be read, for one that keeps the archive
+    otherwise. Root is taken only when the archive cannot be read without. Raises UnsupportedError
+    when the kernel has none, HeadersError when it cannot be had, DeviceLostError when the device
+    goes away.
     """
-    archive = probe.archive
-    if archive is not None and archive.state == "readable":
-        with _stream(device, probe, device) as stream:
+    if not _needs_root(probe, load):
+        with _stream(device, probe, device, load) as stream:
             yield stream
         return
     with device.privileged(uid=probe.uid) as root:
         try:
-            with _stream(device, probe, root) as stream:
+            with _stream(device, probe, root, load) as stream:
                 yield stream
         except NoRootError as e:
+            archive = probe.archive
             what = f"{archive.path} may not be read" if archive else "no archive is to be seen"
             e.message = f"the headers of {probe.kernel} need root ({what}), but {e.message}"
             raise
@@ -110,10 +122,17 @@ def open_archive(device: Device, probe: Probe) -> Iterator[ArchiveStream]:
             raise
 
 
+def _needs_root(probe: Probe, load: bool) -> bool:
+    files = (*probe.archives, *(() if load else probe.modules))
+    return not any(f.state == "readable" and f.path.endswith((".xz", ".txz", ".ko")) for f in files)
+
+
 @contextmanager
-def _stream(device: Device, probe: Probe, user: Device | Root) -> Iterator[ArchiveStream]:
+def _stream(
+    device: Device, probe: Probe, user: Device | Root, load: bool
+) -> Iterator[ArchiveStream]:
     nonce = secrets.token_hex(16)
-    with user.stream(_script(nonce)) as shell:
+    with user.stream(_script(nonce, probe.kernel.release, load)) as shell:
         line, first = _first_line(shell)
         if not line:
             raise _refusal(device, probe, shell)
@@ -129,7 +148,9 @@ def _stream(device: Device, probe: Probe, user: Device | Root) -> Iterator[Archi
             pieces.end()
 
         how = user.how if isinstance(user, Root) else "shell"
-        yield ArchiveStream(path, size, loaded, how, _explained(device, path, chunks()), extras)
+        module = None if path in ARCHIVES else ModuleFile()
+        pieces_of_it = _explained(device, path, chunks())
+        yield ArchiveStream(path, size, loaded, how, pieces_of_it, extras, module)
         if shell.status == _NO_UNLOAD:
             raise HeadersError(
                 f"{device.name} could not unload the kheaders module that was loaded for this:"
@@ -188,7 +209,7 @@ def _sizes(
     if (
         words[:1] != [f"@{nonce}"]
         or len(sizes) != len(numbers)
-        or names[:1] not in [[path] for path in ARCHIVES]
+        or not (names and (names[0] in ARCHIVES or names[0].endswith("/kheaders.ko")))
         or any(size > _EXTRAS.get(name, -1) for name, size in sizes[1:])
     ):
         raise DeviceLostError(
@@ -239,17 +260,16 @@ def _refusal(device: Device, probe: Probe, shell: ShellStream) -> DroidheadersEr
     )
 
 
-def _script(nonce: str) -> str:
-    usual = " ".join(
-        f"{root}/{place}kheaders.ko*"
-        for root in MODULE_ROOTS
-        for place in ("", "*/", "*/kernel/kernel/")
-    )
+def _script(nonce: str, release: str, load: bool) -> str:
+    own = f"{shlex.quote(release)}/kernel/kernel/"
+    places = [f"{root}/{place}kheaders.ko" for root in MODULE_ROOTS for place in (own, "")]
+    usual = " ".join([*places, *(f"{root}/*/kernel/kernel/kheaders.ko*" for root in MODULE_ROOTS)])
     return (
         _SCRIPT.replace("@NONCE", "@" + nonce)
         .replace("@ARCHIVES", " ".join(ARCHIVES))
         .replace("@EXTRAS", " ".join(_EXTRAS))
         .replace("@ROOTS", " ".join(MODULE_ROOTS))
+        .replace("@LOAD", str(int(load)))
         .replace("@USUAL", usual)
     )
 

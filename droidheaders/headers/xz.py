@@ -26,6 +26,7 @@ class XzStream:
 
     liblzma releases the GIL, so decompressing and writing files overlap. While chunks pass, `copy`
     receives the compressed bytes as they came, and `size` and `sha256` describe them afterwards.
+    Bytes behind the stream refuse it, unless there is a `tail` to put them into.
     """
 
     def __init__(
@@ -34,15 +35,18 @@ class XzStream:
         *,
         expected: int | None = None,
         copy: BinaryIO | None = None,
+        tail: bytearray | None = None,
         limits: Limits | None = None,
     ) -> None:
         self._chunks = chunks
         self._expected = expected
         self._copy = copy
+        self._tail = tail
         self._limits = limits or Limits()
         self._sha = hashlib.sha256()
         self._queue: queue.Queue[bytes | BaseException | None] = queue.Queue(_QUEUED)
         self._stopped = threading.Event()
+        self._received = 0
         self.size = 0
         self.sha256 = ""
 
@@ -88,42 +92,55 @@ class XzStream:
         produced = 0
         try:
             for chunk in self._taken():
-                if xz.eof:
-                    raise ArchiveError("goes on behind the end of its xz stream")
                 data = chunk
-                while True:
+                while not xz.eof:
                     out = xz.decompress(data, _STEP)
                     data = b""
                     produced += len(out)
                     if produced > limits.tar:
                         raise ArchiveError(f"unpacks to more than {limits.tar // MIB} MiB")
-                    if produced > _SLACK + limits.ratio * self.size:
+                    if produced > _SLACK + limits.ratio * self._received:
                         raise ArchiveError(f"expands more than {limits.ratio} times")
                     if out:
                         yield out
-                    if xz.eof or xz.needs_input:
+                    if xz.needs_input:
                         break
+                else:
+                    # What is behind the end: of this chunk where it ended, else all of it.
+                    data = data or xz.unused_data
+                    if data:
+                        self._behind(data)
+                self._keep(chunk[: len(chunk) - len(data)])
         except lzma.LZMAError as e:
             raise ArchiveError(self._explain(e)) from e
         self._check_end(xz)
 
     def _taken(self) -> Iterator[bytes]:
-        """Pass the compressed chunks on, counted, hashed and copied."""
+        """Pass the chunks on, counted, the first bytes and the limits checked."""
         first = b""
         for chunk in self._chunks:
             if len(first) < len(MAGIC):
                 first = (first + bytes(chunk[: len(MAGIC)]))[: len(MAGIC)]
                 if not MAGIC.startswith(first):
                     raise ArchiveError("is not xz")
-            self.size += len(chunk)
-            if self.size > self._limits.compressed:
+            self._received += len(chunk)
+            if self._received > self._limits.compressed:
                 raise ArchiveError(f"is larger than {self._limits.compressed // MIB} MiB")
-            if self._expected is not None and self.size > self._expected:
+            if self._expected is not None and self._received > self._expected:
                 raise ArchiveError(f"is longer than the {self._expected} bytes it says")
-            self._sha.update(chunk)
-            if self._copy is not None:
-                self._copy.write(chunk)
             yield chunk
+
+    def _keep(self, data: bytes) -> None:
+        """Count, hash and copy what belongs to the stream."""
+        self.size += len(data)
+        self._sha.update(data)
+        if self._copy is not None:
+            self._copy.write(data)
+
+    def _behind(self, data: bytes) -> None:
+        if self._tail is None:
+            raise ArchiveError("goes on behind the end of its xz stream")
+        self._tail += data
 
     def _check_end(self, xz: lzma.LZMADecompressor) -> None:
         if self._expected is not None and self.size < self._expected:
@@ -132,8 +149,6 @@ class XzStream:
             raise ArchiveError("is empty")
         if not xz.eof:
             raise ArchiveError(f"is cut off: its xz stream has no end after {self.size} bytes")
-        if xz.unused_data:
-            raise ArchiveError("goes on behind the end of its xz stream")
         self.sha256 = self._sha.hexdigest()
 
     def _explain(self, error: lzma.LZMAError) -> str:

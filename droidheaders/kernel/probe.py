@@ -3,8 +3,8 @@
 Shell built-ins wherever they suffice, and not one fork that is not needed, since each process costs
 a slow device tens of milliseconds: three processes instead of sixteen made 0.2 s of 0.6 s.
 
-A shell on an enforcing device may list /sys/kernel and yet not stat(2) what is in it (AOSP grants no
-getattr on sysfs), so a file that a glob finds and `[ -e` does not is there, and denied.
+A shell on an enforcing device may list /sys/kernel and yet not stat(2) what is in it (AOSP grants
+no getattr on sysfs), so a file that a glob finds and `[ -e` does not is there, and denied.
 """
 
 from __future__ import annotations

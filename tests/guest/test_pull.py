@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -66,7 +68,8 @@ class Running:
             text=True,
         ) as process:
             try:
-                while not any(f.stat().st_size for f in self.cache.rglob("archive.tar.xz")):
+                top = Path(arguments[1]) if "--cache-dir" in arguments else self.cache
+                while not any(f.stat().st_size for f in top.rglob("archive.tar.xz")):
                     assert process.poll() is None, process.communicate()
                     time.sleep(0.002)
                 yield process
@@ -145,17 +148,16 @@ def test_every_kernel(name: str, module_state: None, adb: Server, tmp_path: Path
         assert done.returncode == 0, done.stderr
         answer = json.loads(done.stdout)
         assert answer["parts"] == ["headers", "config", "btf"]
-        assert answer["archive"]["module_loaded"] is True
+        assert answer["archive"]["path"].endswith("/kheaders.ko")
+        assert answer["archive"]["module_loaded"] is False
         assert answer["kernel"]["release"] == guest.device.shell("uname -r").stdout.decode().strip()
         assert answer["warnings"] == []
         assert guest.is_as_found()
         headers = Path(answer["path"])
         archive = headers.parent / "archive.tar.xz"
-        module = guest.root("cat $(find /system_dlkm -name kheaders.ko) | base64")
-        held = subprocess.run(
-            ["base64", "-d"], input=module.encode(), capture_output=True, check=True
-        ).stdout
-        assert archive.read_bytes() in held
+        guest.root("insmod $(find /system_dlkm -name kheaders.ko)")
+        held = base64.b64decode(guest.root(f"base64 {ARCHIVE}; rmmod kheaders"))
+        assert archive.read_bytes() == held
         by_hand = tmp_path / "by-hand"
         by_hand.mkdir()
         subprocess.run(["tar", "xJf", archive, "-C", by_hand], check=True)
@@ -201,6 +203,44 @@ def test_a_module_but_no_root(module_state: None, adb: Server, tmp_path: Path) -
         assert "no root" in one_error(done)
         assert guest.cache_is_empty()
         assert guest.is_as_found()
+
+
+def test_a_module_that_only_the_kernel_understands(
+    module_state: None, adb: Server, tmp_path: Path
+) -> None:
+    """Behind 64 KiB of a section of ours, the archive is not looked for: the module is loaded."""
+    with running(adb, X86, "userdebug", tmp_path / "cache") as guest:
+        found = guest.root("find /system_dlkm -name kheaders.ko").strip()
+        plain, padded = tmp_path / "plain.ko", tmp_path / "padded.ko"
+        plain.write_bytes(base64.b64decode(guest.root(f"base64 {found}")))
+        _pad(plain, padded)
+        guest.device.push(padded, "/data/local/tmp/padded.ko")
+        guest.root(f"cp /data/local/tmp/padded.ko {found}; rm /data/local/tmp/padded.ko")
+        done = guest.run("pull", "--json")
+        assert done.returncode == 0, done.stderr
+        archive = json.loads(done.stdout)["archive"]
+        assert (archive["path"], archive["module_loaded"]) == (ARCHIVE, True)
+        assert guest.is_as_found()
+        for number in (signal.SIGINT, signal.SIGKILL):
+            with guest.pulling("--cache-dir", str(tmp_path / number.name)) as process:
+                process.send_signal(number)
+                process.communicate(timeout=30)
+            assert guest.is_as_found()
+
+
+def _pad(plain: Path, padded: Path) -> None:
+    """Move everything behind the ELF header 128 KiB further, which no loader minds."""
+    gap = 128 * 1024
+    image = plain.read_bytes()
+    shoff, count = struct.unpack_from("<Q", image, 40)[0], struct.unpack_from("<H", image, 60)[0]
+    moved = bytearray(image[:64] + bytes(gap) + image[64:])
+    struct.pack_into("<Q", moved, 40, shoff + gap)
+    for i in range(count):
+        at = shoff + gap + i * 64 + 24
+        offset = struct.unpack_from("<Q", moved, at)[0]
+        if offset:
+            struct.pack_into("<Q", moved, at, offset + gap)
+    padded.write_bytes(moved)
 
 
 def test_a_kernel_without_kheaders(userdebug: Running) -> None:
