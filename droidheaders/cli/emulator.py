@@ -85,7 +85,7 @@ def _own(
     if kernel is None:
         if modules or extra:
             raise UsageError(
-                "--modules and --initrd-extra belong to a kernel of your own.",
+                "--modules and --initrd-extra belong to a kernel of your own",
                 hint="droidheaders emulator start --kernel IMAGE",
             )
         return None
@@ -144,7 +144,7 @@ def stop(
         chosen = instances()
         if len(chosen) > 1 and not everything:
             raise UsageError(
-                f"There are {len(chosen)} guests: {', '.join(one.name for one in chosen)}.",
+                f"there are {len(chosen)} guests: {', '.join(one.name for one in chosen)}",
                 hint=f"droidheaders emulator stop {chosen[0].name}",
             )
     for one in dict.fromkeys(chosen):
@@ -166,7 +166,7 @@ def console(
     if name is None:
         there = instances()
         if len(there) != 1:
-            raise UsageError(f"There are {len(there)} guests.", hint="droidheaders emulator list")
+            raise UsageError(f"there are {len(there)} guests", hint="droidheaders emulator list")
         name = there[0].name
     one = find(name)
     for line in stream(one.console, (lambda: one.alive) if follow else (lambda: False)):

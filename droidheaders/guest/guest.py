@@ -65,7 +65,7 @@ class Guest:
         """
         recipe = recipes.load(name)
         if persona not in userland.PERSONAS:
-            raise UsageError(f"A persona is one of {', '.join(userland.PERSONAS)}: not {persona}.")
+            raise UsageError(f"a persona is one of {', '.join(userland.PERSONAS)}: not {persona}")
         host.require(("adb", host.qemu_binary(recipe.arch)))
         what = None if make else image.setup(recipe)
         server = server or _default_server()
@@ -138,7 +138,7 @@ def _undo(mine: Instance, error: BaseException) -> None:
             for line in console.last_lines(text):
                 ui.say(f"  {line}")
             error.explain(
-                f"The guest {mine.name} did not get to {error.stage!r}: {error.message}"
+                f"the guest {mine.name} did not get to {error.stage!r}: {error.message}"
                 f" (its console is in {kept})."
             )
             error.hint = error.hint or f"less {kept}"
@@ -151,7 +151,7 @@ def stop(instance: Instance) -> None:
     """
     if not instance.port and instance.alive:
         raise DroidheadersError(
-            f"The guest {instance.name} is still being set up.", hint=f"kill {instance.pid}"
+            f"the guest {instance.name} is still being set up", hint=f"kill {instance.pid}"
         )
     with uninterrupted():
         # before the end: the server tries to get back a device that goes away by itself, and
@@ -159,7 +159,7 @@ def stop(instance: Instance) -> None:
         _disconnect(instance)
         if not _end(instance):
             raise DroidheadersError(
-                f"The guest {instance.name} does not end.", hint=f"kill -9 {instance.pid}"
+                f"the guest {instance.name} does not end", hint=f"kill -9 {instance.pid}"
             )
         instance.forget()
 

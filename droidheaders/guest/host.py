@@ -64,7 +64,7 @@ def host_arch() -> str:
     """Return "x86_64" or "arm64"; raises DroidheadersError on any other host."""
     machine = platform.machine().lower()
     if machine not in MACHINE:
-        raise DroidheadersError(f"Guests cannot be built or started on {machine} hosts.")
+        raise DroidheadersError(f"guests cannot be built or started on {machine} hosts")
     return MACHINE[machine]
 
 
@@ -93,7 +93,7 @@ def require(tools: Iterable[str]) -> None:
         return
     packages = missing_packages(missing)
     raise DroidheadersError(
-        f"This host lacks {', '.join(missing)}, needed for guests.",
+        f"this host lacks {', '.join(missing)}, needed for guests",
         hint=f"sudo apt-get install {' '.join(packages)}",
     )
 

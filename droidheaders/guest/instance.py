@@ -138,7 +138,7 @@ def _own_state_dir() -> None:
     info = place.stat()
     if info.st_uid != os.getuid() or stat.S_IMODE(info.st_mode) & 0o022:
         raise DroidheadersError(
-            f"Others can write to {place}, where guests are recorded.",
+            f"others can write to {place}, where guests are recorded",
             hint=f"chmod 700 {place}, or set DROIDHEADERS_STATE",
         )
 
@@ -161,7 +161,7 @@ def find(name: str) -> Instance:
             return instance
     there = ", ".join(instance.name for instance in everything) or "none"
     raise UsageError(
-        f"There is no guest {name!r} (there are: {there}).", hint="droidheaders emulator list"
+        f"there is no guest {name!r} (there are: {there})", hint="droidheaders emulator list"
     )
 
 

@@ -188,7 +188,7 @@ def _assemble(recipe: Recipe, root: Path, sources: Path, result: Path) -> str:
 def _one(found: list[Path], recipe: Recipe, what: str) -> Path:
     if len(found) != 1:
         raise DroidheadersError(
-            f"The packages of {recipe.name} hold {len(found)} x {what}: not one."
+            f"the packages of {recipe.name} hold {len(found)} x {what}: not one"
         )
     return found[0]
 
@@ -225,7 +225,7 @@ def _extract(tar: tarfile.TarFile, into: Path) -> None:
             missing.remove(name)
             if not missing:
                 return
-    raise DroidheadersError(f"The kernel source has no {', '.join(sorted(missing))}.")
+    raise DroidheadersError(f"the kernel source has no {', '.join(sorted(missing))}")
 
 
 @contextmanager

@@ -114,7 +114,7 @@ def build(
     )
     ui.say(done.stdout + done.stderr, level=2)
     if done.returncode:
-        raise DroidheadersError(f"kheaders.ko for {headers.name} cannot be built: {_why(done)}.")
+        raise DroidheadersError(f"kheaders.ko for {headers.name} cannot be built: {_why(done)}")
     return work / "kheaders.ko", work / "configs.ko"
 
 

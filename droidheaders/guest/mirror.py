@@ -1,36 +1,56 @@
-"""Which Debian mirror to use: the one asked for, else the one the host's own apt uses."""
+"""Which Debian mirror to use: the one asked for, the host's own, else the one debootstrap knows."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from droidheaders.errors import DroidheadersError, UsageError
 
+_DEBOOTSTRAP = Path("/usr/sbin/debootstrap")
 _FORMAT = "$(REPO_URI)|$(ORIGIN)|$(LABEL)"
 
 
 def mirror(asked: str | None = None) -> str:
     """Return the base URL of a Debian archive, without a slash at its end.
 
-    That is `asked`, else DROIDHEADERS_MIRROR, else what the host's apt has. Raises
-    DroidheadersError on a host whose apt has no Debian mirror, and UsageError for what is no URL.
+    That is `asked`, else DROIDHEADERS_MIRROR, else what the host's apt has, else (on Ubuntu, say)
+    the default of an installed debootstrap. Raises DroidheadersError where there is none of them,
+    and UsageError for what is no URL.
     """
     url = asked or os.environ.get("DROIDHEADERS_MIRROR")
     if url:
         # no space or bracket, which would end the URL in a sources.list and begin options
         if not re.fullmatch(r"(https?|file)://[^\s\[\]#]+", url):
-            raise UsageError(f"A mirror is a URL such as http://HOST/debian, and not {url!r}.")
+            raise UsageError(f"a mirror is a URL such as http://HOST/debian, and not {url!r}")
         return url.rstrip("/")
-    found = from_targets(_targets()) or from_targets(_targets("--no-release-info"))
+    found = (
+        from_targets(_targets())
+        or from_targets(_targets("--no-release-info"))
+        or from_debootstrap(_read(_DEBOOTSTRAP))
+    )
     if not found:
         raise DroidheadersError(
-            "This host's apt has no Debian mirror to take guest packages from.",
-            hint="droidheaders emulator setup --mirror URL",
+            "this host's apt has no Debian mirror to take guest packages from",
+            "sudo apt-get install debootstrap, which knows one, or setup with --mirror URL",
         )
     return found
+
+
+def from_debootstrap(script: str) -> str | None:
+    """Return the default mirror that the debootstrap program itself names."""
+    match = re.search(r'^DEF_MIRROR="(https?://[^\s"$]+/debian)/?"$', script, re.MULTILINE)
+    return match[1] if match else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def from_targets(listing: str) -> str | None:

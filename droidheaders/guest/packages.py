@@ -142,7 +142,7 @@ class Packages:
                     found[package.name] = package
         if missing := [name for name in names if name not in found]:
             raise DroidheadersError(
-                f"{', '.join(self._suites)} on this mirror has no {', '.join(missing)} for {arch}.",
+                f"{', '.join(self._suites)} on this mirror has no {', '.join(missing)} for {arch}",
                 hint="droidheaders emulator setup --mirror URL",
             )
         return [found[name] for name in names]
@@ -169,7 +169,7 @@ class Packages:
         names = [f"{package.name}:{package.arch}={package.version}" for package in packages]
         done = self._run("apt-get", "download", "--print-uris", "-q=2", *names)
         if done.returncode:
-            raise DroidheadersError(f"apt cannot find packages: {_reason(done.stderr)}.")
+            raise DroidheadersError(f"apt cannot find packages: {_reason(done.stderr)}")
         words = []
         for line in done.stdout.splitlines():
             uri, name, _, digest = line.split()
@@ -214,7 +214,7 @@ class Packages:
                     done = float(match[1])
         if process.returncode:
             raise DroidheadersError(
-                f"apt could not fetch guest packages: {_reason(log.read_text())}.",
+                f"apt could not fetch guest packages: {_reason(log.read_text())}",
                 hint="droidheaders emulator setup --mirror URL",
             )
 
@@ -228,7 +228,7 @@ def unpack(files: Iterable[Path], into: Path) -> None:
         )
         if done.returncode:
             file.unlink()  # so that the next setup fetches it again
-            raise DroidheadersError(f"{file.name} cannot be unpacked: {_reason(done.stderr)}.")
+            raise DroidheadersError(f"{file.name} cannot be unpacked: {_reason(done.stderr)}")
 
 
 def _reason(log: str) -> str:

@@ -49,17 +49,17 @@ def parse(name: str, text: str) -> Recipe:
     """Return the recipe `name` written in `text`; raises DroidheadersError saying what is wrong."""
     match = _NAME.fullmatch(name)
     if not match:
-        raise DroidheadersError(f"A recipe is named <series>-<arm64|x86_64>, and not {name}.")
+        raise DroidheadersError(f"a recipe is named <series>-<arm64|x86_64>, and not {name}")
     try:
         table: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise DroidheadersError(f"The recipe {name} is not TOML: {error}.") from error
+        raise DroidheadersError(f"the recipe {name} is not TOML: {error}") from error
     if unknown := sorted(set(table) - set(_KEYS) - {"about"}):
-        raise DroidheadersError(f"The recipe {name} has unknown keys: {', '.join(unknown)}.")
+        raise DroidheadersError(f"the recipe {name} has unknown keys: {', '.join(unknown)}")
     for key, meaning in _KEYS.items():
         value = table.get(key)
         if not isinstance(value, str) or not _PACKAGE.fullmatch(value):
-            raise DroidheadersError(f"The recipe {name} needs `{key}`: {meaning}.")
+            raise DroidheadersError(f"the recipe {name} needs `{key}`: {meaning}")
     return Recipe(
         name=name,
         series=match["series"],
@@ -81,7 +81,7 @@ def load(name: str, directory: Path | None = None) -> Recipe:
     known = names(directory)
     if name not in known:
         raise UsageError(
-            f"There is no recipe {name!r}; there are {', '.join(known)}.",
+            f"there is no recipe {name!r}; there are {', '.join(known)}",
             hint="droidheaders emulator list",
         )
     path = (directory or emulator_dir() / "recipes") / f"{name}.toml"

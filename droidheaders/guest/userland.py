@@ -212,7 +212,7 @@ def _add_packages(tree: _Tree, arch: str, root: Path) -> None:
             if (root / place).is_file():
                 tree.file(to, (root / place).read_bytes(), mode)
                 return
-        raise DroidheadersError(f"The packages for {arch} guests lack {places[0]}.")
+        raise DroidheadersError(f"the packages for {arch} guests lack {places[0]}")
 
     triple = _TRIPLE[arch]
     take([f"lib/{triple}/{Path(_LOADER[arch]).name}"], _LOADER[arch], 0o755)

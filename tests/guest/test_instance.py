@@ -100,7 +100,7 @@ def test_an_unknown_guest_names_those_there_are(state: Path) -> None:
 def test_a_directory_others_can_write_to_is_refused(state: Path) -> None:
     state.mkdir(parents=True)
     state.chmod(0o777)
-    with pytest.raises(DroidheadersError, match="Others can write"):
+    with pytest.raises(DroidheadersError, match="others can write"):
         instance.claim("6.1-arm64", "arm64", "user")
 
 

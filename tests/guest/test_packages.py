@@ -75,9 +75,27 @@ def test_a_host_without_a_debian_mirror_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apt_that_prints(tmp_path, UBUNTU, monkeypatch)
+    monkeypatch.setattr(mirror, "_DEBOOTSTRAP", tmp_path / "none")
     with pytest.raises(DroidheadersError, match="no Debian mirror") as caught:
         mirror.mirror()
     assert "--mirror URL" in caught.value.hint
+
+
+def test_debootstrap_knows_a_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    apt_that_prints(tmp_path, UBUNTU, monkeypatch)
+    program = tmp_path / "debootstrap"
+    program.write_text(
+        '#!/bin/sh\nDEF_MIRROR="http://mirror.example/debian"\nMIRRORS="$DEF_MIRROR"\n'
+    )
+    monkeypatch.setattr(mirror, "_DEBOOTSTRAP", program)
+    assert mirror.mirror() == "http://mirror.example/debian"
+
+
+@pytest.mark.parametrize(
+    "text", ["", 'DEF_MIRROR="$X/debian"', 'DEF_MIRROR="http://mirror.example/ubuntu"', "\0\1"]
+)
+def test_debootstrap_knows_none(text: str) -> None:
+    assert mirror.from_debootstrap(text) is None
 
 
 def test_what_is_asked_for_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +108,7 @@ def test_what_is_asked_for_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("url", ["debian", "ftp://x/y", "http://x/y z", "http://x [trusted=yes]"])
 def test_what_is_no_url_is_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="A mirror is a URL"):
+    with pytest.raises(UsageError, match="a mirror is a URL"):
         mirror.mirror(url)
 
 
