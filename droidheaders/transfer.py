@@ -16,8 +16,7 @@ from droidheaders import __version__
 from droidheaders.cache import Bundle, Cache, Staging
 from droidheaders.errors import HeadersError
 from droidheaders.headers import verify
-from droidheaders.headers.limits import ArchiveError, Limits
-from droidheaders.headers.module import NotInFileError
+from droidheaders.headers.limits import ArchiveError, Limits, NotInFileError
 from droidheaders.headers.source import ArchiveStream, open_archive
 from droidheaders.headers.tar import members
 from droidheaders.headers.unpack import Unpacked, unpack

@@ -11,6 +11,10 @@ class ArchiveError(Exception):
     """The archive breaks a rule; the text says which, as the end of a sentence about it."""
 
 
+class NotInFileError(Exception):
+    """A module's file has no archive in it as it is; the kernel that loads it may know better."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """Upper bounds in bytes and counts; generous for real archives, tight for hostile ones.

@@ -12,15 +12,14 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from droidheaders.headers.limits import ArchiveError
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from droidheaders.headers.limits import ArchiveError, NotInFileError
 from droidheaders.headers.xz import MAGIC
 from droidheaders.kernel.identity import KernelIdentity
 
 _SEARCHED = 64 * 1024  # real ones have it within the first kilobyte
-
-
-class NotInFileError(Exception):
-    """The file is no module that has an archive in it as it is; the kernel may know better."""
 
 
 class ModuleFile:
@@ -54,9 +53,6 @@ class ModuleFile:
 
         And unless the module was built for this release, which is the start of its vermagic.
         """
-        from elftools.common.exceptions import ELFError
-        from elftools.elf.elffile import ELFFile
-
         try:
             elf: Any = ELFFile(io.BytesIO(self._head + bytes(size) + self.tail))
             start, end = _offset(elf, "data"), _offset(elf, "data_end")

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from droidheaders.adb import NoRootError, Root
 from droidheaders.errors import DeviceLostError, DroidheadersError, HeadersError, UnsupportedError
 from droidheaders.headers.limits import MIB, ArchiveError
-from droidheaders.headers.module import ModuleFile
 from droidheaders.kernel.probe import ARCHIVES, BTF, CONFIG, MODULE_ROOTS, Probe
 from droidheaders.ui import printable
 
 if TYPE_CHECKING:
     from droidheaders.adb import Device, ShellStream
+    from droidheaders.headers.module import ModuleFile
 
 _NO_SOURCE, _NO_LOAD, _NO_ARCHIVE, _NO_READ, _NO_UNLOAD = 40, 41, 42, 43, 44
 
@@ -133,6 +133,9 @@ def _stream(
 ) -> Iterator[ArchiveStream]:
     nonce = secrets.token_hex(16)
     with user.stream(_script(nonce, probe.kernel.release, load)) as shell:
+        # It brings pyelftools, 45 ms, for which the device is not waiting here.
+        from droidheaders.headers.module import ModuleFile
+
         line, first = _first_line(shell)
         if not line:
             raise _refusal(device, probe, shell)
