@@ -88,6 +88,15 @@ def test_usage(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None
     assert "--help" in err
 
 
+@pytest.mark.parametrize("arguments", [[], ["cache"], ["emulator"]])
+def test_a_group_alone_shows_its_help(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    status, out, err = call(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("Usage: droidheaders")
+
+
 def test_usage_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = call(capsys, "pull", "--nonsense", "--json")
     assert status == 2

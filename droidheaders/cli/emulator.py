@@ -142,6 +142,8 @@ def stop(
     chosen = [find(name) for name in names or []]
     if not names:
         chosen = instances()
+        if not chosen:
+            ui.say("no guest is running")
         if len(chosen) > 1 and not everything:
             raise UsageError(
                 f"there are {len(chosen)} guests: {', '.join(one.name for one in chosen)}",
@@ -165,8 +167,13 @@ def console(
 
     if name is None:
         there = instances()
-        if len(there) != 1:
-            raise UsageError(f"there are {len(there)} guests", hint="droidheaders emulator list")
+        if not there:
+            raise UsageError("no guest is running", hint="droidheaders emulator start")
+        if len(there) > 1:
+            raise UsageError(
+                f"there are {len(there)} guests: {', '.join(one.name for one in there)}",
+                hint=f"droidheaders emulator console {there[0].name}",
+            )
         name = there[0].name
     one = find(name)
     for line in stream(one.console, (lambda: one.alive) if follow else (lambda: False)):

@@ -113,8 +113,7 @@ def run(argv: list[str] | None = None) -> None:
     except DroidheadersError as e:
         status = _fail(e, "--json" in arguments)
     except _ClickException as e:
-        usage = UsageError(e.format_message(), _usage_hint(e))
-        status = _fail(usage, "--json" in arguments)
+        status = _usage(e, "--json" in arguments)
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
     except BrokenPipeError:
@@ -159,9 +158,13 @@ def _fail(error: DroidheadersError, as_json: bool) -> int:
     return error.exit_code
 
 
-def _usage_hint(error: Any) -> str:
+def _usage(error: Any, as_json: bool) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":  # a group alone: its message is its help
+        print(error.format_message(), file=sys.stderr)
+        return UsageError.exit_code
     context = getattr(error, "ctx", None)
-    return f"{context.command_path if context else 'droidheaders'} --help"
+    command = context.command_path if context else "droidheaders"
+    return _fail(UsageError(error.format_message(), f"{command} --help"), as_json)
 
 
 def _terminated(signum: int, _frame: FrameType | None) -> None:

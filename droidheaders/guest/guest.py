@@ -65,7 +65,10 @@ class Guest:
         """
         recipe = recipes.load(name)
         if persona not in userland.PERSONAS:
-            raise UsageError(f"a persona is one of {', '.join(userland.PERSONAS)}: not {persona}")
+            raise UsageError(
+                f"a persona is one of {', '.join(userland.PERSONAS)}: not {persona}",
+                hint=f"droidheaders emulator start {name} --persona {DEFAULT_PERSONA}",
+            )
         host.require(("adb", host.qemu_binary(recipe.arch)))
         what = None if make else image.setup(recipe)
         server = server or _default_server()

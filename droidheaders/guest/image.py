@@ -77,7 +77,7 @@ def custom(
         (extra, extra is None or extra.is_dir(), "directory for the initramfs"),
     ):
         if not is_right:
-            raise UsageError(f"there is no {what} {path}")
+            raise UsageError(f"there is no {what} {path}", hint=f"ls {path and path.parent}")
     host.require(host.builders(recipe.arch))
     with _locked():
         place = _userland(recipe.arch, asked_mirror)
