@@ -108,7 +108,7 @@ def run(argv: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _terminated)
     arguments = hoist(sys.argv[1:] if argv is None else argv)
     try:
-        status = app(arguments, standalone_mode=False)
+        status = app(arguments, prog_name="droidheaders", standalone_mode=False)
         sys.stdout.flush()
     except DroidheadersError as e:
         status = _fail(e, "--json" in arguments)
