@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,8 @@ class _Row:
 
 def devices() -> None:
     """List what is attached: state, kernel, architecture, and whether headers are to be had."""
+    from concurrent.futures import ThreadPoolExecutor  # 5 ms, and every command imports this file
+
     server = settings.server()
     attached = server.devices()
     if not attached:

@@ -6,7 +6,7 @@ module undoes it itself (a trap unloads it), so that nothing stays even when thi
 
 from __future__ import annotations
 
-import secrets
+import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -131,7 +131,7 @@ def _needs_root(probe: Probe, load: bool) -> bool:
 def _stream(
     device: Device, probe: Probe, user: Device | Root, load: bool
 ) -> Iterator[ArchiveStream]:
-    nonce = secrets.token_hex(16)
+    nonce = os.urandom(16).hex()
     with user.stream(_script(nonce, probe.kernel.release, load)) as shell:
         # It brings pyelftools, 45 ms, for which the device is not waiting here.
         from droidheaders.headers.module import ModuleFile

@@ -9,8 +9,8 @@ no getattr on sysfs), so a file that a glob finds and `[ -e` does not is there, 
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -113,7 +113,7 @@ def probe(device: Device) -> Probe:
     Raises DeviceLostError when the answer is not whole, HeadersError when the kernel's release is
     not text that any kernel build could have, and what Device.shell raises.
     """
-    nonce = secrets.token_hex(16)
+    nonce = os.urandom(16).hex()
     result = device.shell(script(nonce))
     try:
         return parse(result.stdout, nonce)
