@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from droidheaders.cache import Bundle as Bundle
     from droidheaders.cache import Cache as Cache
     from droidheaders.kernel import probe as probe
-    from droidheaders.transfer import pull as pull
+    from droidheaders.pulling import pull as pull
 
 _HOME = {
     "Device": "adb",
@@ -32,7 +32,7 @@ _HOME = {
     "Bundle": "cache",
     "Cache": "cache",
     "probe": "kernel",
-    "pull": "transfer",
+    "pull": "pulling",
 }
 __all__ = ["Bundle", "Cache", "Device", "Selector", "Server", "probe", "pull", "resolve_endpoint"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from droidheaders.cache import Cache
 from droidheaders.errors import DroidheadersError
 from droidheaders.kernel.probe import Probe, probe
-from droidheaders.transfer import Pulled, pull
+from droidheaders.pulling import Pulled, pull
 
 if TYPE_CHECKING:
     from droidheaders.adb import Device

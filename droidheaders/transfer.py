@@ -1,4 +1,4 @@
-"""A pull: the headers of a device's running kernel, into the cache.
+"""A transfer: the headers of a device's running kernel, into the cache.
 
 Above the rooms rather than in one: the reader of archives must not know the cache, and the cache
 must not know devices.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from droidheaders import __version__
@@ -22,50 +21,18 @@ from droidheaders.headers.tar import members
 from droidheaders.headers.unpack import Unpacked, unpack
 from droidheaders.headers.xz import XzStream
 from droidheaders.kernel import btf, compiler, ikconfig
-from droidheaders.kernel.probe import CONFIG, Probe, probe
+from droidheaders.kernel.probe import CONFIG, Probe
 from droidheaders.ui import Bar, printable, ui
 
 if TYPE_CHECKING:
     from droidheaders.adb import Device
 
 
-@dataclass(frozen=True)
-class Pulled:
-    """What a pull gave: the bundle, whether it was in the cache before, and the seconds it took."""
-
-    bundle: Bundle
-    cached: bool
-    seconds: float
-
-
 class Cancelled(BaseException):
     """Another thread was told to stop; nobody is to be told of it."""
 
 
-def pull(
-    device: Device,
-    cache: Cache,
-    *,
-    refresh: bool = False,
-    probed: Probe | None = None,
-    cancel: threading.Event | None = None,
-) -> Pulled:
-    """Return the bundle of the kernel that `device` runs, transferring it if it is not cached.
-
-    A cached kernel costs one shell round trip. `refresh` transfers it anyway. Raises
-    UnsupportedError for a kernel without headers, HeadersError when they cannot be had or are not
-    whole, DeviceLostError when the device goes away; nothing is left behind in any of these cases.
-    """
-    started = time.monotonic()
-    probed = probed or probe(device)
-    bundle = None if refresh else cache.lookup(probed.kernel)
-    if bundle is None:
-        bundle = _transfer(device, cache, probed, replace=refresh, cancel=cancel)
-        return Pulled(bundle, cached=False, seconds=time.monotonic() - started)
-    return Pulled(bundle, cached=True, seconds=time.monotonic() - started)
-
-
-def _transfer(
+def transfer(
     device: Device,
     cache: Cache,
     probed: Probe,
@@ -73,6 +40,10 @@ def _transfer(
     replace: bool,
     cancel: threading.Event | None,
 ) -> Bundle:
+    """Bring the headers of the kernel that `device` runs into `cache`, and return their bundle.
+
+    Raises what `pull` raises; nothing is left behind then, here or there.
+    """
     try:
         return _attempt(device, cache, probed, replace=replace, cancel=cancel, load=False)
     except NotInFileError:  # a module, but compressed, or otherwise than we know it

@@ -11,7 +11,7 @@ from droidheaders.cli.settings import emit, mebibytes, report, settings
 from droidheaders.ui import printable, ui
 
 if TYPE_CHECKING:
-    from droidheaders.transfer import Pulled
+    from droidheaders.pulling import Pulled
 
 
 def pull(
@@ -37,7 +37,7 @@ def pull(
         _pull_all(output, refresh)
         return
     from droidheaders.cache.bundle import available
-    from droidheaders.transfer import pull as pull_device
+    from droidheaders.pulling import pull as pull_device
 
     if output is not None:
         available(output)  # before the work, not after it

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 _NO_SOURCE, _NO_LOAD, _NO_ARCHIVE, _NO_READ, _NO_UNLOAD = 40, 41, 42, 43, 44
 
 # `find` only when the usual places have none, and one `stat` for all: each process costs a slow
-# device tens of milliseconds. `cat`, because kernfs hands out a page at a time whoever asks.
+# device tens of milliseconds. `dd` with unequal sizes gathers what it reads (POSIX dd), while `cat`
+# passes each page on that kernfs hands out, and wakes adbd for it: 0.22 s instead of 0.28 for 4 MB.
 _SCRIPT = rf"""
 loaded=0
 find_archive() {{
@@ -66,7 +67,7 @@ fi
 set -- $a
 for f in @EXTRAS; do [ -r $f ] && set -- "$@" $f; done
 echo @NONCE $loaded $(stat -c '%s %n' "$@")
-cat "$@" || exit {_NO_READ}
+for f in "$@"; do dd ibs=64k obs=256k if="$f" 2>/dev/null || exit {_NO_READ}; done
 """
 
 _UNLOAD = "[ ! -d /sys/module/kheaders ] || rmmod kheaders"

@@ -1,7 +1,8 @@
 """The one batched question: everything about a kernel that costs nothing but asking.
 
 Shell built-ins wherever they suffice, and not one fork that is not needed, since each process costs
-a slow device tens of milliseconds: three processes instead of sixteen made 0.2 s of 0.6 s.
+a slow device tens of milliseconds: two processes instead of sixteen made 0.1 s of 0.6 s. What
+uname(1) says stands below /proc/sys/kernel too, the machine since 6.1 (bfca3dd3d068).
 
 A shell on an enforcing device may list /sys/kernel and yet not stat(2) what is in it (AOSP grants
 no getattr on sysfs), so a file that a glob finds and `[ -e` does not is there, and denied.
@@ -49,11 +50,15 @@ state() {
   elif [ -e "$1" ] || listed "$1"; then echo "denied $1"
   else echo "absent $1"; fi
 }
-m uname; uname -srvm
+m uname
+k=/proc/sys/kernel
+if [ -r $k/osrelease ] && [ -r $k/version ] && [ -r $k/arch ]; then
+  read -r r <$k/osrelease; read -r v <$k/version; read -r a <$k/arch; echo "Linux $r $v $a"
+else uname -srvm; fi
 m proc_version; line /proc/version
 m uid; field Uid: /proc/self/status
 m page; field KernelPageSize: /proc/self/smaps
-m notes; cat /sys/kernel/notes
+m notes; dd if=/sys/kernel/notes 2>/dev/null
 m kheaders; [ -d /sys/module/kheaders ] && echo loaded
 m kheaders_notes; f=/sys/module/kheaders/notes/.note.gnu.build-id; [ -r $f ] && cat $f
 m archives; for f in @ARCHIVES; do state $f; done

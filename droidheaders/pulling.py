@@ -1,0 +1,48 @@
+"""A pull: the bundle of a device's running kernel, from the cache or from the device."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from droidheaders.cache import Bundle, Cache
+from droidheaders.kernel.probe import Probe, probe
+
+if TYPE_CHECKING:
+    from droidheaders.adb import Device
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What a pull gave: the bundle, whether it was in the cache before, and the seconds it took."""
+
+    bundle: Bundle
+    cached: bool
+    seconds: float
+
+
+def pull(
+    device: Device,
+    cache: Cache,
+    *,
+    refresh: bool = False,
+    probed: Probe | None = None,
+    cancel: threading.Event | None = None,
+) -> Pulled:
+    """Return the bundle of the kernel that `device` runs, transferring it if it is not cached.
+
+    A cached kernel costs one shell round trip. `refresh` transfers it anyway. Raises
+    UnsupportedError for a kernel without headers, HeadersError when they cannot be had or are not
+    whole, DeviceLostError when the device goes away; nothing is left behind in any of these cases.
+    """
+    started = time.monotonic()
+    probed = probed or probe(device)
+    bundle = None if refresh else cache.lookup(probed.kernel)
+    cached = bundle is not None
+    if bundle is None:
+        from droidheaders.transfer import transfer  # lzma and the like, for which a hit has no use
+
+        bundle = transfer(device, cache, probed, replace=refresh, cancel=cancel)
+    return Pulled(bundle, cached=cached, seconds=time.monotonic() - started)
