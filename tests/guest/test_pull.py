@@ -360,7 +360,7 @@ def test_unplugged_in_the_middle(module_state: None, adb: Server, tmp_path: Path
         assert guest.cache_is_empty()
 
 
-def test_the_adb_server_killed_in_the_middle(userdebug: Running) -> None:
+def test_the_adb_server_killed_in_the_middle(userdebug: Running, root_guest: Running) -> None:
     server = userdebug.device.server
     with userdebug.pulling() as process:
         port = str(server.endpoint.port)
@@ -370,8 +370,9 @@ def test_the_adb_server_killed_in_the_middle(userdebug: Running) -> None:
     assert re.match(r"error: .*adb server.*\nhint: .*\n$", err)
     assert userdebug.cache_is_empty()
     server.ensure_running()
-    server.connect(userdebug.guest.serial)
-    userdebug.device.wait_for("device")
+    for guest in (userdebug, root_guest):
+        server.connect(guest.guest.serial)
+        guest.device.wait_for("device")
     assert userdebug.is_as_found()
 
 
