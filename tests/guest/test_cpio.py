@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import stat
 import subprocess
 
@@ -47,7 +46,6 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     assert archive() == archive()
 
 
-@pytest.mark.skipif(shutil.which("cpio") is None, reason="needs cpio")
 def test_cpio_reads_it() -> None:
     done = subprocess.run(
         ["cpio", "-tv", "--quiet", "--numeric-uid-gid"],
