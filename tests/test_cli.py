@@ -13,6 +13,7 @@ import typer
 
 from droidheaders import __version__
 from droidheaders.cli.main import app, hoist, run
+from droidheaders.errors import DroidheadersError
 
 MANUAL = Path(__file__).parent.parent / "docs/droidheaders.1"
 
@@ -95,6 +96,19 @@ def test_a_group_alone_shows_its_help(
     status, out, err = call(capsys, *arguments)
     assert (status, out) == (2, "")
     assert err.startswith("Usage: droidheaders")
+
+
+def test_what_goes_wrong_while_interrupted_is_an_interrupt(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise DroidheadersError("the device is gone, so nothing could be undone")
+
+    monkeypatch.setattr("droidheaders.cli.settings.Settings.cache", interrupted)
+    assert call(capsys, "cache", "list") == (130, "", "interrupted\n")
 
 
 def test_usage_as_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,18 +110,34 @@ def run(argv: list[str] | None = None) -> None:
     try:
         status = app(arguments, prog_name="droidheaders", standalone_mode=False)
         sys.stdout.flush()
-    except DroidheadersError as e:
-        status = _fail(e, "--json" in arguments)
-    except _ClickException as e:
-        status = _usage(e, "--json" in arguments)
-    except (KeyboardInterrupt, typer.Abort):
-        status = _INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of stdout had enough
-        status = 0
+    except (Exception, KeyboardInterrupt) as e:
+        status = _status(e, "--json" in arguments)
     if status == _INTERRUPTED:  # typer itself may have made a status of Ctrl-C
         ui.say("interrupted")
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _status(error: BaseException, as_json: bool) -> int:
+    """Say what went wrong and return the documented status; a bug of ours is raised again."""
+    if isinstance(error, typer.Abort) or _while_interrupted(error):
+        return _INTERRUPTED
+    if isinstance(error, DroidheadersError):
+        return _fail(error, as_json)
+    if isinstance(error, _ClickException):
+        return _usage(error, as_json)
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of stdout had enough
+        return 0
+    raise error
+
+
+def _while_interrupted(error: BaseException | None) -> bool:
+    """Tell whether this is Ctrl-C, or went wrong while Ctrl-C was being obeyed."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__context__
+    return False
 
 
 def hoist(arguments: list[str]) -> list[str]:
