@@ -110,7 +110,7 @@ def run(argv: list[str] | None = None) -> None:
     try:
         status = app(arguments, prog_name="droidheaders", standalone_mode=False)
         sys.stdout.flush()
-    except (Exception, KeyboardInterrupt) as e:
+    except (Exception, KeyboardInterrupt, SystemExit) as e:
         status = _status(e, "--json" in arguments)
     if status == _INTERRUPTED:  # typer itself may have made a status of Ctrl-C
         ui.say("interrupted")
