@@ -112,7 +112,10 @@ def test_refresh_transfers_again(tmp_path: Path, cli: Cli) -> None:
         assert len(device.scripts) == 4
 
 
-@pytest.mark.parametrize("module", [COMPRESSED, b"\x7fELF" + bytes(3000), b""])
+FAR = b"\x7fELF" + bytes(70_000) + ARCHIVE  # behind what is searched
+
+
+@pytest.mark.parametrize("module", [COMPRESSED, b"\x7fELF" + bytes(3000), b"", FAR])
 def test_a_module_that_is_not_understood_is_loaded_and_unloaded(
     tmp_path: Path, cli: Cli, module: bytes
 ) -> None:

@@ -37,12 +37,12 @@ class ModuleFile:
         head = b""
         for chunk in chunks:
             head += chunk
-            at = head.find(MAGIC)
+            at = head.find(MAGIC, 0, _SEARCHED)
             if at >= 0:
                 self._head = head[:at]
                 yield head[at:]
                 break
-            if len(head) > _SEARCHED:
+            if len(head) >= _SEARCHED:
                 break
         if not self._head.startswith(b"\x7fELF"):
             raise NotInFileError
