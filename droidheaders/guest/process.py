@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import select
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -31,21 +32,29 @@ def is_alive(pid: int, started: int) -> bool:
     return start_time(pid) == started
 
 
-def wait_gone(pid: int, started: int, timeout: float) -> bool:
-    """Return True as soon as the process is gone, False after `timeout` seconds."""
+@contextmanager
+def _handle(pid: int, started: int) -> Iterator[int | None]:
+    """Give a pidfd of the very process that was started then, or None when it is gone."""
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
-        return True
+        yield None
+        return
     try:
-        if not is_alive(pid, started):
+        yield fd if is_alive(pid, started) else None
+    finally:
+        os.close(fd)
+
+
+def wait_gone(pid: int, started: int, timeout: float) -> bool:
+    """Return True as soon as the process is gone, False after `timeout` seconds."""
+    with _handle(pid, started) as fd:
+        if fd is None:
             return True
         poll = select.poll()
         poll.register(fd, select.POLLIN)  # readable when it ends, pidfd_open(2)
         poll.poll(timeout * 1000)
         return not is_alive(pid, started)
-    finally:
-        os.close(fd)
 
 
 def kill(pid: int, started: int, timeout: float = 5.0) -> bool:
@@ -53,15 +62,9 @@ def kill(pid: int, started: int, timeout: float = 5.0) -> bool:
 
     A child of ours is reaped by whoever started it; a zombie counts as gone.
     """
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        if not is_alive(pid, started):
+    with _handle(pid, started) as fd:
+        if fd is None:
             return True
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(fd, signal.SIGKILL)
-    finally:
-        os.close(fd)
     return wait_gone(pid, started, timeout)
