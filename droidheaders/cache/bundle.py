@@ -62,6 +62,31 @@ class Bundle:
         """Return which of headers, config and btf are there."""
         return [part for part in ("headers", "config", "btf") if (self.path / part).exists()]
 
+    def manifest(self) -> dict[str, str]:
+        """Return the SHA-256 of every file but the manifest itself, by path below the bundle.
+
+        Raises OSError when it cannot be read, ValueError when it is not what was written.
+        """
+        text = (self.path / "manifest").read_text("utf-8")
+        lines = [line.split("  ", 1) for line in text.removesuffix("\n").split("\n")]
+        if not text.endswith("\n") or any(
+            len(parts) != 2 or len(parts[0]) != 64 for parts in lines
+        ):
+            raise ValueError("the manifest is damaged")
+        return {name: digest for digest, name in lines}
+
+    def header_digests(self) -> dict[str, str]:
+        """Return the SHA-256 of every header, by path below headers/; raises as `manifest` does."""
+        return {
+            name.removeprefix("headers/"): digest
+            for name, digest in self.manifest().items()
+            if name.startswith("headers/")
+        }
+
+    def used(self) -> float:
+        """Return when the bundle was last asked for, in seconds since the epoch."""
+        return self.path.stat().st_mtime
+
     def copy_headers(self, output: Path) -> None:
         """Copy headers/ to `output`, which must be `available`: whole, or not at all."""
         from shutil import copytree, rmtree

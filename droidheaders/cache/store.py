@@ -3,6 +3,7 @@
     kernels/NAME/          a bundle; appears by one rename, is never changed afterwards
     kernels/.staging-*/    bundles in the making, mode 0700, invisible to every reader
     index/KEY              which bundle a kernel identity has
+    locks/KEY              held while that kernel is transferred, so that it is done once
 
 No correctness depends on a lock (they do not hold on NFS): whoever renames first has made the
 bundle, whoever comes second finds it and drops its own.
@@ -10,22 +11,28 @@ bundle, whoever comes second finds it and drops its own.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from droidheaders.cache.bundle import SCHEMA, Bundle, bundle_name
 from droidheaders.cache.disk import disk_errors, sync_directory, sync_tree, write_atomically
+from droidheaders.cache.lock import held
+from droidheaders.cache.neighbours import Neighbours
 from droidheaders.errors import DroidheadersError, UsageError
 from droidheaders.kernel.identity import KernelIdentity
 from droidheaders.ui import printable
 
+_ATTEMPTS = 5  # to publish a bundle that others replace or prune at the same time
 _ABANDONED = 24 * 3600  # seconds after which a staging directory has no owner any more
 
 
@@ -79,14 +86,50 @@ class Cache:
             return None
         if not isinstance(name, str) or not _is_plain(name):
             return None
-        return Bundle.load(self._kernels / name)
+        bundle = Bundle.load(self._kernels / name)
+        if bundle is not None:
+            with suppress(OSError):  # a cache that may only be read still serves
+                os.utime(bundle.path)
+        return bundle
+
+    def directories(self) -> list[Path]:
+        """Return the directory of every bundle, damaged ones too, sorted by name."""
+        try:
+            return sorted(p for p in self._kernels.iterdir() if _is_plain(p.name))
+        except FileNotFoundError:
+            return []
 
     def bundles(self) -> list[Bundle]:
-        """Return every bundle, sorted by name."""
-        if not self._kernels.is_dir():
-            return []
-        paths = sorted(p for p in self._kernels.iterdir() if _is_plain(p.name))
-        return [b for b in map(Bundle.load, paths) if b is not None]
+        """Return every bundle that this version can read, sorted by name."""
+        return [b for b in map(Bundle.load, self.directories()) if b is not None]
+
+    def neighbours(self, kernel: KernelIdentity) -> Neighbours:
+        """Return what a new bundle of `kernel` may share files with: its two nearest relatives."""
+
+        def likeness(bundle: Bundle) -> tuple[int, bool, float]:
+            pairs = zip(bundle.kernel.release, kernel.release, strict=False)
+            common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+            return common, bundle.kernel.machine == kernel.machine, bundle.used()
+
+        try:
+            return Neighbours(sorted(self.bundles(), key=likeness, reverse=True)[:2])
+        except OSError:  # one of them went away meanwhile
+            return Neighbours([])
+
+    @contextmanager
+    def transferring(
+        self, kernel: KernelIdentity, cancel: threading.Event | None = None
+    ) -> Iterator[None]:
+        """Wait until nobody else transfers this kernel, or `cancel`; who waited looks it up again.
+
+        Saves work and nothing else: where locks do not hold, two transfers end in one bundle.
+        """
+        if not kernel.build_id:  # it cannot be found by whoever waited
+            yield
+            return
+        lock = self.root / "locks" / _key(kernel)
+        with held(lock, f"{kernel.release} to come into the cache", cancel):
+            yield
 
     def find(self, name: str) -> Bundle:
         """Return the bundle that `name` or a unique beginning or release names; else UsageError."""
@@ -134,36 +177,58 @@ class Cache:
         `meta` becomes bundle.json and must have archive.sha256; `sha256` holds the digests of the
         files below headers/. When the bundle is there already, it stays, unless `replace`.
         """
-        name = bundle_name(kernel, meta["archive"]["sha256"])
+        archive = meta["archive"]["sha256"]
+        name = bundle_name(kernel, archive)
         meta = {"schema": SCHEMA, "name": name, "kernel": asdict(kernel), **meta}
         path = staging.path
         (path / "bundle.json").write_text(json.dumps(meta, indent=2, ensure_ascii=True) + "\n")
-        (path / "manifest").write_text(_manifest(path, sha256))
+        known = {f"headers/{header}": digest for header, digest in sha256.items()}
+        (path / "manifest").write_text(_manifest(path, {**known, staging.archive.name: archive}))
         path.chmod(0o755)
         sync_tree(path)
-        self._publish(path, self._kernels / name, replace=replace)
+        bundle = self._publish(Bundle(path, meta), replace=replace)
         sync_directory(self._kernels)
-        if kernel.build_id:
-            entry = {"schema": SCHEMA, "kernel": asdict(kernel), "bundle": name}
-            write_atomically(self._index / _key(kernel), json.dumps(entry).encode())
-        bundle = Bundle.load(self._kernels / name)
-        if bundle is None:
-            raise DroidheadersError(
-                f"the bundle {name} was taken away while it was made", "droidheaders pull"
-            )
+        self.index(kernel, bundle)
         return bundle
 
-    def _publish(self, path: Path, final: Path, *, replace: bool) -> None:
-        if replace and final.exists():
-            old = self._kernels / f".staging-{os.urandom(8).hex()}"
-            final.rename(old)
-            _remove(old)
-        try:
-            path.rename(final)
-        except OSError:
-            if Bundle.load(final) is None:
-                raise
+    def index(self, kernel: KernelIdentity, bundle: Bundle) -> None:
+        """Have `bundle` found as the one of `kernel`, if that can be told from others."""
+        if kernel.build_id:
+            entry = {"schema": SCHEMA, "kernel": asdict(kernel), "bundle": bundle.name}
+            write_atomically(self._index / _key(kernel), json.dumps(entry).encode())
+
+    def _publish(self, staged: Bundle, *, replace: bool) -> Bundle:
+        final = self._kernels / staged.meta["name"]
+        for _ in range(_ATTEMPTS):
+            if replace or not Bundle.load(final):
+                self.remove(final)  # what is there is damaged, or to be replaced
+            try:
+                staged.path.rename(final)
+            except OSError as e:
+                if e.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+            else:
+                return Bundle(final, staged.meta)
             # Somebody was faster with the same archive: theirs is as good as ours.
+            bundle = Bundle.load(final)
+            if bundle is not None and not replace:
+                return bundle
+        raise DroidheadersError(
+            f"the bundle {final.name} is taken away as often as it is made", "droidheaders pull"
+        )
+
+    def remove(self, path: Path) -> bool:
+        """Take a bundle's directory away, in one rename for everybody who looks.
+
+        Returns whether it was there.
+        """
+        doomed = self._kernels / f".staging-{os.urandom(8).hex()}"
+        try:
+            path.rename(doomed)
+        except FileNotFoundError:
+            return False
+        _remove(doomed)
+        return True
 
     def _sweep(self) -> None:
         """Remove what a killed process left; nobody works on one bundle for a day."""
@@ -183,10 +248,10 @@ def _is_plain(name: str) -> bool:
     return bool(name) and "/" not in name and not name.startswith(".")
 
 
-def _manifest(path: Path, headers: dict[str, str]) -> str:
-    digests = {f"headers/{name}": digest for name, digest in headers.items()}
+def _manifest(path: Path, known: dict[str, str]) -> str:
+    digests = dict(known)
     for file in path.iterdir():
-        if file.is_file():
+        if file.is_file() and file.name not in digests:
             digests[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
     return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
 

@@ -6,16 +6,24 @@ ours alone and starts empty, and links are made after every file, so no name can
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from droidheaders.errors import DroidheadersError
 from droidheaders.headers.limits import ArchiveError, Limits
 from droidheaders.headers.tar import DIRECTORY, FILE, SYMLINK, Member
+from droidheaders.ui import printable
 
 _MAX_LINK_CHAIN = 8
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+# Makes the path given last a link to a file kept elsewhere that has exactly this name and content,
+# and returns its SHA-256; or "" when there is none.
+Share = Callable[[str, memoryview, str], str]
 
 
 @dataclass
@@ -40,43 +48,106 @@ class Unpacked:
         return len(self.sha256)
 
 
-def unpack(members: Iterator[Member], root: Path, limits: Limits) -> Unpacked:
+def unpack(
+    members: Iterator[Member], root: Path, limits: Limits, share: Share | None = None
+) -> Unpacked:
     """Write `members` below `root`, an empty directory that nobody else writes to.
 
     Files become mode 0444 and are hashed on the way, directories 0755; owners, times and other
-    modes of the archive mean nothing here. Raises ArchiveError for a name that is not a plain path
-    below the root, and OSError from the disk.
+    modes of the archive mean nothing here. What `share` has already is linked instead of written.
+    Raises ArchiveError for a name that is not a plain path below the root, and OSError from the
+    disk.
     """
-    done = Unpacked()
-    known: dict[str, str] = {"": DIRECTORY}
-    links: dict[str, str] = {}
-    base = f"{root}/"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    for member in members:
-        name = _path(member.name, limits)
+    tree = _Tree(f"{root}/", limits, share)
+    try:
+        for member in members:
+            tree.add(member)
+        tree.make_links()
+    except FileExistsError as e:
+        # Eight pairs of a kernel's headers differ by case alone (xt_MARK.h and xt_mark.h).
+        name = os.fsdecode(e.filename2 or e.filename).removeprefix(tree.base)
+        raise DroidheadersError(
+            f"the disk of {root} ignores case, and would lose {printable(name)!r}",
+            "choose a directory on another disk: --cache-dir DIR",
+        ) from e
+    tree.done.directories = sum(kind == DIRECTORY for kind in tree.known.values()) - 1
+    return tree.done
+
+
+class _Tree:
+    """The tree in the making: what each name is by now, and the links that are still to come."""
+
+    def __init__(self, base: str, limits: Limits, share: Share | None) -> None:
+        self.base = base
+        self.done = Unpacked()
+        self.known: dict[str, str] = {"": DIRECTORY}
+        self._links: dict[str, str] = {}
+        self._limits = limits
+        self._share = share
+
+    def add(self, member: Member) -> None:
+        """Write one member, or note the link that it is."""
+        name = _path(member.name, self._limits)
         if member.kind == FILE:
-            _claim(name, FILE, known, base)
-            data = member.data
-            fd = os.open(base + name, flags, 0o444)
-            try:
-                if len(data) and os.write(fd, data) != len(data):
-                    raise OSError("short write")  # a regular file takes all or fails, see write(2)
-            finally:
-                os.close(fd)
-            done.sha256[name] = hashlib.sha256(data).hexdigest()
-            done.bytes += len(data)
+            self._claim(name, FILE)
+            digest = self._share(name, member.data, self.base + name) if self._share else ""
+            if not digest:
+                digest = hashlib.sha256(member.data).hexdigest()
+                _write(self.base + name, member.data)
+            self.done.sha256[name] = digest
+            self.done.bytes += len(member.data)
         elif member.kind == DIRECTORY:
-            if known.get(name) != DIRECTORY:
-                _claim(name, DIRECTORY, known, base)
-                os.mkdir(base + name, 0o755)
+            if self.known.get(name) != DIRECTORY:
+                self._claim(name, DIRECTORY)
+                os.mkdir(self.base + name, 0o755)
         elif member.kind == SYMLINK:
-            _claim(name, SYMLINK, known, base)
-            links[name] = os.fsdecode(member.target)
+            self._claim(name, SYMLINK)
+            self._links[name] = os.fsdecode(member.target)
         else:
-            done.skip(member.kind, name)
-    _make_links(links, known, base, done)
-    done.directories = sum(kind == DIRECTORY for kind in known.values()) - 1
-    return done
+            self.done.skip(member.kind, name)
+
+    def _claim(self, name: str, kind: str) -> None:
+        """Record that `name` is now a `kind`, making the directories above it."""
+        known = self.known
+        if name in known:
+            raise ArchiveError(f"has two entries named {name!r}")
+        parent = name.rpartition("/")[0]
+        if parent not in known:
+            self._claim(parent, DIRECTORY)
+            os.mkdir(self.base + parent, 0o755)
+        elif known[parent] != DIRECTORY:
+            raise ArchiveError(f"uses the {known[parent]} {parent!r} as a directory")
+        known[name] = kind
+
+    def make_links(self) -> None:
+        """Make those links that provably stay inside, and count the others."""
+        for name, target in self._links.items():
+            rule = _link_rule(name, self._links, self.known)
+            if not rule and not _link(target, self.base + name):
+                rule = "symlink on a disk that has none"
+            if rule:
+                self.done.skip(rule, f"{name} -> {target}")
+            else:
+                self.done.symlinks[name] = target
+
+
+def _link(target: str, path: str) -> bool:
+    try:
+        os.symlink(target, path)
+    except OSError as e:
+        if e.errno not in (errno.EPERM, errno.ENOTSUP):
+            raise
+        return False
+    return True
+
+
+def _write(path: str, data: memoryview) -> None:
+    fd = os.open(path, _NEW, 0o444)
+    try:
+        if len(data) and os.write(fd, data) != len(data):
+            raise OSError("short write")  # a regular file takes all or fails, see write(2)
+    finally:
+        os.close(fd)
 
 
 def _path(raw: bytes, limits: Limits) -> str:
@@ -100,29 +171,6 @@ def _path(raw: bytes, limits: Limits) -> str:
     if len(parts) > limits.depth or max(map(len, parts)) > limits.component:
         raise ArchiveError(f"has a name that is too deep or too long: {name[:80]!r}")
     return "" if name == "." else name
-
-
-def _claim(name: str, kind: str, known: dict[str, str], base: str) -> None:
-    """Record that `name` is now a `kind`, making the directories above it."""
-    if name in known:
-        raise ArchiveError(f"has two entries named {name!r}")
-    parent = name.rpartition("/")[0]
-    if parent not in known:
-        _claim(parent, DIRECTORY, known, base)
-        os.mkdir(base + parent, 0o755)
-    elif known[parent] != DIRECTORY:
-        raise ArchiveError(f"uses the {known[parent]} {parent!r} as a directory")
-    known[name] = kind
-
-
-def _make_links(links: dict[str, str], known: dict[str, str], base: str, done: Unpacked) -> None:
-    for name, target in links.items():
-        rule = _link_rule(name, links, known)
-        if rule:
-            done.skip(rule, f"{name} -> {target}")
-            continue
-        os.symlink(target, base + name)
-        done.symlinks[name] = target
 
 
 def _link_rule(name: str, links: dict[str, str], known: dict[str, str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import threading
@@ -189,3 +191,87 @@ def test_a_read_only_place_is_named(tmp_path: Path) -> None:
     ):
         pass
     assert "--cache-dir" in caught.value.hint
+
+
+def test_a_damaged_bundle_makes_way(cache: Cache) -> None:
+    bundle = add(cache)
+    (bundle.path / "bundle.json").write_text("{")
+    assert cache.lookup(KERNEL) is None
+    assert add(cache) == bundle
+    assert cache.lookup(KERNEL) == bundle
+
+
+def test_a_bundle_pruned_while_it_is_made_is_made(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes second finds the first one's bundle, unless that goes at this very moment."""
+    add(cache)
+    load = Bundle.load
+
+    def loaded(path: Path) -> Bundle | None:
+        bundle = load(path)
+        if bundle is not None:
+            cache.remove(path)
+        return bundle
+
+    with cache.stage() as staging:
+        digests = fill(staging)
+        monkeypatch.setattr(Bundle, "load", loaded)
+        bundle = cache.commit(staging, KERNEL, {"archive": {"sha256": SHA}}, digests)
+    monkeypatch.undo()
+    assert Bundle.load(bundle.path) == bundle
+
+
+def test_a_hit_counts_as_use(cache: Cache) -> None:
+    bundle = add(cache)
+    os.utime(bundle.path, (1, 1))
+    assert bundle.used() == 1
+    cache.lookup(KERNEL)
+    assert bundle.used() > 1
+
+
+def test_one_transfers_while_the_others_wait(cache: Cache) -> None:
+    together = threading.Barrier(4)
+    inside: list[int] = []
+
+    def work(number: int) -> None:
+        together.wait()
+        with cache.transferring(KERNEL):
+            inside.append(number)
+            assert len(inside) == 1
+            inside.clear()
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not inside
+
+
+def test_who_waits_can_be_called_off(cache: Cache) -> None:
+    cancel = threading.Event()
+    done = threading.Event()
+
+    def wait() -> None:
+        with cache.transferring(KERNEL, cancel):
+            done.set()
+
+    with cache.transferring(KERNEL):
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert not done.wait(0.1)
+        cancel.set()
+        assert done.wait(5)
+        thread.join()
+
+
+def test_a_lock_that_cannot_be_had_is_done_without(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(fd: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with cache.transferring(KERNEL):
+        assert add(cache).kernel == KERNEL
