@@ -44,5 +44,9 @@ def pull(
     if bundle is None:
         from droidheaders.transfer import transfer  # lzma and the like, for which a hit has no use
 
-        bundle = transfer(device, cache, probed, replace=refresh, cancel=cancel)
+        with cache.transferring(probed.kernel, cancel):
+            bundle = None if refresh else cache.lookup(probed.kernel)  # it may have come meanwhile
+            cached = bundle is not None
+            if bundle is None:
+                bundle = transfer(device, cache, probed, replace=refresh, cancel=cancel)
     return Pulled(bundle, cached=cached, seconds=time.monotonic() - started)

@@ -129,7 +129,7 @@ def test_a_bad_environment_is_a_usage_error(
 def test_empty_cache(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     status, out, err = call(capsys, "cache", "list", "--cache-dir", str(tmp_path / "none"))
     assert status == 0
-    assert out.splitlines() == ["NAME  FILES  HEADERS  PULLED"]
+    assert out.splitlines() == ["NAME  STATE  FILES  SIZE  OWN  USED"]
     assert "droidheaders pull" in err
     status, _, err = call(capsys, "cache", "path", "6.1", "--cache-dir", str(tmp_path / "none"))
     assert status == 2

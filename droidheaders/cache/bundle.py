@@ -62,6 +62,11 @@ class Bundle:
         """Return which of headers, config and btf are there."""
         return [part for part in ("headers", "config", "btf") if (self.path / part).exists()]
 
+    @property
+    def state(self) -> str:
+        """Return what the headers are good for: usable, partial, or unknown when nobody looked."""
+        return str(self.meta.get("state", "unknown"))
+
     def manifest(self) -> dict[str, str]:
         """Return the SHA-256 of every file but the manifest itself, by path below the bundle.
 

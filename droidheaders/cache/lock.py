@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from droidheaders.ui import printable, ui
@@ -35,6 +35,8 @@ def held(path: Path, awaited: str, cancel: threading.Event | None = None) -> Ite
         _wait(fd, awaited, cancel or threading.Event())
         yield
     finally:
+        with suppress(OSError):
+            path.unlink()  # those who wait have it open, and take turns as before
         os.close(fd)
 
 

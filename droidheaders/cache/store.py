@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from droidheaders.cache.bundle import SCHEMA, Bundle, bundle_name
-from droidheaders.cache.disk import disk_errors, sync_directory, sync_tree, write_atomically
+from droidheaders.cache.disk import disk_errors, sync_directory, sync_tree
+from droidheaders.cache.index import Index, is_plain, key
 from droidheaders.cache.lock import held
 from droidheaders.cache.neighbours import Neighbours
 from droidheaders.errors import DroidheadersError, UsageError
@@ -58,8 +59,8 @@ class Cache:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._kernels = root / "kernels"
-        self._index = root / "index"
+        self.kernels = root / "kernels"
+        self.index = Index(root / "index")
 
     @classmethod
     def default(cls, directory: str | None = None) -> Cache:
@@ -77,16 +78,10 @@ class Cache:
         A kernel whose build-id cannot be read is never found: release, version and machine are
         shared by builds that differ.
         """
-        if not kernel.build_id:
+        name = self.index.find(kernel)
+        if not name:
             return None
-        try:
-            entry = json.loads((self._index / _key(kernel)).read_bytes())
-            name = entry["bundle"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        if not isinstance(name, str) or not _is_plain(name):
-            return None
-        bundle = Bundle.load(self._kernels / name)
+        bundle = Bundle.load(self.kernels / name)
         if bundle is not None:
             with suppress(OSError):  # a cache that may only be read still serves
                 os.utime(bundle.path)
@@ -95,7 +90,7 @@ class Cache:
     def directories(self) -> list[Path]:
         """Return the directory of every bundle, damaged ones too, sorted by name."""
         try:
-            return sorted(p for p in self._kernels.iterdir() if _is_plain(p.name))
+            return sorted(p for p in self.kernels.iterdir() if is_plain(p.name))
         except FileNotFoundError:
             return []
 
@@ -103,8 +98,11 @@ class Cache:
         """Return every bundle that this version can read, sorted by name."""
         return [b for b in map(Bundle.load, self.directories()) if b is not None]
 
-    def neighbours(self, kernel: KernelIdentity) -> Neighbours:
-        """Return what a new bundle of `kernel` may share files with: its two nearest relatives."""
+    def neighbours(self, kernel: KernelIdentity, but: str = "") -> Neighbours:
+        """Return what a new bundle of `kernel` may share files with: its two nearest relatives.
+
+        `but` names a bundle that is not to be one of them.
+        """
 
         def likeness(bundle: Bundle) -> tuple[int, bool, float]:
             pairs = zip(bundle.kernel.release, kernel.release, strict=False)
@@ -112,7 +110,8 @@ class Cache:
             return common, bundle.kernel.machine == kernel.machine, bundle.used()
 
         try:
-            return Neighbours(sorted(self.bundles(), key=likeness, reverse=True)[:2])
+            others = [bundle for bundle in self.bundles() if bundle.name != but]
+            return Neighbours(sorted(others, key=likeness, reverse=True)[:2])
         except OSError:  # one of them went away meanwhile
             return Neighbours([])
 
@@ -127,7 +126,7 @@ class Cache:
         if not kernel.build_id:  # it cannot be found by whoever waited
             yield
             return
-        lock = self.root / "locks" / _key(kernel)
+        lock = self.root / "locks" / key(kernel)
         with held(lock, f"{kernel.release} to come into the cache", cancel):
             yield
 
@@ -148,14 +147,18 @@ class Cache:
             f"no bundle named {printable(name)!r} in {self.root}", "droidheaders cache list"
         )
 
+    def locate(self, name: str) -> Path:
+        """Return the directory of the bundle that `name` names; a damaged one by its full name."""
+        exact = [path for path in self.directories() if path.name == name]
+        return exact[0] if exact else self.find(name).path
+
     @contextmanager
     def stage(self) -> Iterator[Staging]:
         """Give a private directory to make a bundle in; it is gone afterwards, committed or not."""
         with disk_errors(self.root):
-            self._kernels.mkdir(parents=True, exist_ok=True)
-            self._index.mkdir(exist_ok=True)
-            self._sweep()
-            path = self._kernels / f".staging-{os.urandom(8).hex()}"
+            self.kernels.mkdir(parents=True, exist_ok=True)
+            self.sweep()
+            path = self.kernels / f".staging-{os.urandom(8).hex()}"
             path.mkdir(mode=0o700)
         try:
             with disk_errors(self.root):
@@ -183,22 +186,18 @@ class Cache:
         path = staging.path
         (path / "bundle.json").write_text(json.dumps(meta, indent=2, ensure_ascii=True) + "\n")
         known = {f"headers/{header}": digest for header, digest in sha256.items()}
-        (path / "manifest").write_text(_manifest(path, {**known, staging.archive.name: archive}))
+        if staging.archive.exists():  # what is repaired may have lost it
+            known[staging.archive.name] = archive
+        (path / "manifest").write_text(_manifest(path, known))
         path.chmod(0o755)
         sync_tree(path)
         bundle = self._publish(Bundle(path, meta), replace=replace)
-        sync_directory(self._kernels)
-        self.index(kernel, bundle)
+        sync_directory(self.kernels)
+        self.index.note(kernel, bundle.name)
         return bundle
 
-    def index(self, kernel: KernelIdentity, bundle: Bundle) -> None:
-        """Have `bundle` found as the one of `kernel`, if that can be told from others."""
-        if kernel.build_id:
-            entry = {"schema": SCHEMA, "kernel": asdict(kernel), "bundle": bundle.name}
-            write_atomically(self._index / _key(kernel), json.dumps(entry).encode())
-
     def _publish(self, staged: Bundle, *, replace: bool) -> Bundle:
-        final = self._kernels / staged.meta["name"]
+        final = self.kernels / staged.meta["name"]
         for _ in range(_ATTEMPTS):
             if replace or not Bundle.load(final):
                 self.remove(final)  # what is there is damaged, or to be replaced
@@ -222,7 +221,7 @@ class Cache:
 
         Returns whether it was there.
         """
-        doomed = self._kernels / f".staging-{os.urandom(8).hex()}"
+        doomed = self.kernels / f".staging-{os.urandom(8).hex()}"
         try:
             path.rename(doomed)
         except FileNotFoundError:
@@ -230,22 +229,14 @@ class Cache:
         _remove(doomed)
         return True
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Remove what a killed process left; nobody works on one bundle for a day."""
-        for path in self._kernels.glob(".staging-*"):
+        for path in self.kernels.glob(".staging-*"):
             try:
                 if time.time() - path.stat().st_mtime > _ABANDONED:
                     _remove(path)
             except OSError:
                 continue
-
-
-def _key(kernel: KernelIdentity) -> str:
-    return hashlib.sha256(json.dumps(asdict(kernel), sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _is_plain(name: str) -> bool:
-    return bool(name) and "/" not in name and not name.startswith(".")
 
 
 def _manifest(path: Path, known: dict[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import localtime, strftime
 from typing import Annotated
 
 import typer
@@ -12,39 +13,54 @@ from droidheaders.ui import ui
 app = typer.Typer(help="Look at the bundles on this host.", no_args_is_help=True)
 
 
-def _names(incomplete: str) -> list[str]:
+def names(incomplete: str) -> list[str]:
+    """Complete the name of a bundle."""
     return [b.name for b in settings.cache().bundles() if b.name.startswith(incomplete)]
 
 
 Name = Annotated[
     str,
     typer.Argument(
-        help="A bundle's name, its unique beginning, or its release.", autocompletion=_names
+        help="A bundle's name, its unique beginning, or its release.", autocompletion=names
     ),
 ]
 
 
 @app.command(name="list")
 def list_bundles() -> None:
-    """List the bundles: name, files, size of the headers, when they came."""
+    """List the bundles: what they are good for, their sizes, and when they were last used.
+
+    SIZE is what the files say; OWN is what they hold on the disk that no other bundle shares: what
+    goes free when the bundle goes.
+    """
+    from droidheaders.cache.space import measure, on_disk, own
+
     cache = settings.cache()
     bundles = cache.bundles()
     if not bundles:
         ui.say(f"the cache at {cache.root} is empty; fill it: droidheaders pull")
-    rows = [("NAME", "FILES", "HEADERS", "PULLED")]
-    rows += [
-        (
-            b.name,
-            str(b.meta["headers"]["files"]),
-            mebibytes(b.meta["headers"]["bytes"]),
-            b.meta["pulled"],
-        )
-        for b in bundles
-    ]
+    spaces = [measure(b.path) for b in bundles]
+    sizes = [(s.apparent, size) for s, size in zip(spaces, own(spaces), strict=True)]
+    total = {"apparent": sum(s.apparent for s in spaces), "disk": on_disk(spaces)}
+    rows = [("NAME", "STATE", "FILES", "SIZE", "OWN", "USED")]
+    for bundle, (apparent, alone) in zip(bundles, sizes, strict=True):
+        meta, used = bundle.meta, strftime("%Y-%m-%d %H:%M", localtime(bundle.used()))
+        files = str(meta["headers"]["files"])
+        rows.append((bundle.name, bundle.state, files, mebibytes(apparent), mebibytes(alone), used))
     emit(
-        {"root": str(cache.root), "bundles": [{**b.meta, "path": str(b.path)} for b in bundles]},
+        {
+            "root": str(cache.root),
+            "size": total,
+            "bundles": [
+                {**b.meta, "path": str(b.path), "size": {"apparent": apparent, "own": alone}}
+                for b, (apparent, alone) in zip(bundles, sizes, strict=True)
+            ],
+        },
         table(rows),
     )
+    if bundles:
+        said, disk = mebibytes(total["apparent"]), mebibytes(total["disk"])
+        ui.say(f"{said} in {len(bundles)} bundles take {disk} on the disk")
 
 
 @app.command()

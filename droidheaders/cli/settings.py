@@ -58,8 +58,12 @@ settings = Settings()
 
 
 def emit(data: dict[str, Any], text: str) -> None:
-    """Write a command's result to stdout: `data` as one JSON object with --json, else `text`."""
-    print(json.dumps({"schema": SCHEMA, **data}) if settings.json else text, flush=True)
+    """Write a command's result to stdout: `data` as one JSON object with --json, else `text`.
+
+    An empty text is no line at all.
+    """
+    line = json.dumps({"schema": SCHEMA, **data}) if settings.json else text
+    print(line, end="\n" if line else "", flush=True)
 
 
 def report(error: DroidheadersError) -> None:

@@ -1,0 +1,144 @@
+"""Is a bundle still what was committed? And how to make it that again, or be rid of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from droidheaders.cache.bundle import Bundle
+from droidheaders.cache.store import Cache, Staging
+from droidheaders.headers.limits import MIB, ArchiveError, Limits
+from droidheaders.headers.tar import members
+from droidheaders.headers.unpack import unpack
+from droidheaders.headers.xz import XzStream
+
+Inode = tuple[int, int, int]
+_MADE = {"bundle.json", "manifest"}  # by every commit
+
+
+def damage(path: Path, seen: dict[Inode, str] | None = None) -> dict[str, str]:
+    """Return what is wrong with the bundle at `path`, by the file's path below it.
+
+    Every file must have the digest that the manifest states, every link the target that
+    bundle.json states, and there must be nothing else. `seen` holds digests by inode from one
+    bundle to the next: a file that two of them share is read once.
+    """
+    bundle = Bundle.load(path)
+    if bundle is None or bundle.meta.get("name") != path.name:
+        return {"bundle.json": "cannot be read, or is another's"}
+    try:
+        stated = bundle.manifest()
+    except (OSError, ValueError):
+        return {"manifest": "cannot be read"}
+    links: dict[str, str] = {f"headers/{n}": t for n, t in bundle.meta.get("symlinks", {}).items()}
+    seen = {} if seen is None else seen
+    wrong = {}
+    for name, info in _walk(path):
+        if name == "manifest":
+            continue
+        if stat.S_ISLNK(info.st_mode):
+            if links.pop(name, None) != os.readlink(path / name):
+                wrong[name] = "is a link that was not there"
+        elif name not in stated:
+            wrong[name] = "was not there"
+        elif not stat.S_ISREG(info.st_mode):
+            wrong[name] = "is no longer a file"
+        elif stated.pop(name) != _digest(path / name, info, seen):
+            wrong[name] = "has changed"
+    return wrong | {name: "is gone" for name in (*stated, *links) if name not in wrong}
+
+
+def repair(cache: Cache, path: Path, wrong: dict[str, str]) -> bool:
+    """Make the bundle whole again from its archive; return False when it had to be removed.
+
+    `wrong` is what `damage` said. Config, BTF and the archive itself cannot be made again: what is
+    damaged of them is left out, and a warning in bundle.json says so. Whatever bundle.json said
+    is lost with it, so that such a bundle is removed, and so is one whose archive is damaged too.
+    """
+    bundle = Bundle.load(path)
+    if bundle is None or "bundle.json" in wrong:
+        cache.remove(path)
+        return False
+    with cache.stage() as staging:
+        meta = {k: v for k, v in bundle.meta.items() if k not in ("schema", "name", "kernel")}
+        digests = _headers(cache, bundle, staging, meta, wrong)
+        if digests is None:
+            cache.remove(path)
+            return False
+        lost = _keep_parts(bundle, staging, wrong)
+        meta["warnings"] = [*meta["warnings"], *(f"{p} was damaged, and is left out" for p in lost)]
+        cache.commit(staging, bundle.kernel, meta, digests, replace=True)
+    return True
+
+
+def _headers(
+    cache: Cache, bundle: Bundle, staging: Staging, meta: dict[str, Any], wrong: dict[str, str]
+) -> dict[str, str] | None:
+    """Put the headers into the staging directory; None when nothing vouches for any."""
+    if all(not name.startswith("headers") and name != "manifest" for name in wrong):
+        shutil.copytree(bundle.headers, staging.headers, symlinks=True, copy_function=_link)
+        return bundle.header_digests()
+    archive = bundle.path / staging.archive.name
+    neighbours = cache.neighbours(bundle.kernel, but=bundle.name)
+    limits = Limits()
+    staging.headers.mkdir()
+    try:
+        xz = XzStream(_chunks(archive), expected=meta["archive"]["size"], limits=limits)
+        done = unpack(members(iter(xz), limits), staging.headers, limits, neighbours.share)
+    except (OSError, ArchiveError):
+        return None
+    return done.sha256 if xz.sha256 == meta["archive"]["sha256"] else None
+
+
+def _keep_parts(bundle: Bundle, staging: Staging, wrong: dict[str, str]) -> list[str]:
+    """Link what else is sound into the staging directory; return the names of what is not."""
+    there = {file.name for file in bundle.path.iterdir() if file.is_file()}
+    parts = {name for name in wrong if "/" not in name} | there
+    # Without its manifest only the archive has a witness, in bundle.json and in the bundle's name.
+    vouched = {"archive.tar.xz"} if "manifest" in wrong else there - set(wrong)
+    for part in vouched - _MADE:
+        _link(bundle.path / part, staging.path / part)
+    return sorted(parts - vouched - _MADE)
+
+
+def _walk(path: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield every file, link and the like below `path`, by its path below it."""
+    pending = [""]
+    while pending:
+        directory = pending.pop()
+        with os.scandir(path / directory) as entries:
+            for entry in entries:
+                name = directory + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(f"{name}/")
+                else:
+                    yield name, entry.stat(follow_symlinks=False)
+
+
+def _digest(path: Path, info: os.stat_result, seen: dict[Inode, str]) -> str:
+    inode = (info.st_dev, info.st_ino, info.st_mtime_ns)
+    if inode not in seen:
+        try:
+            with path.open("rb") as file:
+                seen[inode] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            return "cannot be read"
+    return seen[inode]
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(MIB):
+            yield chunk
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)
