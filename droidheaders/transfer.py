@@ -18,7 +18,7 @@ from droidheaders.headers import verify
 from droidheaders.headers.limits import ArchiveError, Limits, NotInFileError
 from droidheaders.headers.source import ArchiveStream, open_archive
 from droidheaders.headers.tar import members
-from droidheaders.headers.unpack import Unpacked, unpack
+from droidheaders.headers.unpack import Share, Unpacked, unpack
 from droidheaders.headers.xz import XzStream
 from droidheaders.kernel import btf, compiler, ikconfig
 from droidheaders.kernel.probe import CONFIG, Probe
@@ -60,7 +60,8 @@ def _attempt(
     load: bool,
 ) -> Bundle:
     with cache.stage() as staging, open_archive(device, probed, load=load) as source:
-        archive, unpacked = _receive(device, source, probed, staging, cancel)
+        share = cache.neighbours(probed.kernel).share
+        archive, unpacked = _receive(device, source, probed, staging, share, cancel)
         warnings = _keep_extras(source, staging)
         for rule, count in unpacked.skipped.items():
             warnings.append(f"left out {count} x {rule}, such as {unpacked.examples[rule]!r}")
@@ -75,6 +76,7 @@ def _receive(
     source: ArchiveStream,
     probed: Probe,
     staging: Staging,
+    share: Share,
     cancel: threading.Event | None,
 ) -> tuple[dict[str, Any], Unpacked]:
     """Stream, decompress, parse and write at once; return what is known of the archive."""
@@ -89,7 +91,7 @@ def _receive(
         else:
             xz = XzStream(module.archive(chunks), copy=copy, tail=module.tail, limits=limits)
         try:
-            unpacked = unpack(members(iter(xz), limits), staging.headers, limits)
+            unpacked = unpack(members(iter(xz), limits), staging.headers, limits, share)
             if module is not None:
                 module.check(xz.size, probed.kernel)
             verify.verify(staging.headers, unpacked, probed.kernel)
@@ -144,6 +146,7 @@ def _meta(
             "symlinks": len(unpacked.symlinks),
             "skipped": unpacked.skipped,
         },
+        "symlinks": unpacked.symlinks,
         "sources": sources,
         "kheaders_build_id": probed.kheaders_build_id,
         "pulled": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -1,0 +1,178 @@
+"""A pull that dies, is interrupted, or finds the disk full or broken, at every point of its way."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import random
+import re
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.archives import GOOD, tar, xz
+from tests.fake_device import FakeDevice
+from tests.faults.crashing import FAULTS, POINTS
+from tests.faults.invariant import snapshot, verified_or_none
+
+HEADERS = {f"include/linux/many{n}.h": os.urandom(3000) for n in range(100)}
+ARCHIVE = xz(tar({**GOOD, **HEADERS}, links={"include/linux/task.h": "sched.h"}))
+BTF = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 0, 0, 1) + b"\0"
+
+STATUS = {"SIGKILL": -9, "SIGINT": 130, "SIGTERM": 143, "ENOSPC": 1, "EIO": 1}
+# Behind these, the bundle is there whatever happens.
+COMMITTED = ("parent synced", "indexed", "index published")
+# Where a failing disk stops nothing: a lock is a courtesy.
+HARMLESS = ("lock taken",)
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeDevice]:
+    with FakeDevice(tmp_path_factory.mktemp("device") / "root", ARCHIVE) as device:
+        device.write("proc/config.gz", gzip.compress(b"CONFIG_IKHEADERS=m\n"))
+        device.write("sys/kernel/btf/vmlinux", BTF)
+        yield device
+
+
+class Puller:
+    """Runs `pull` as a process of its own; what is around its cache must not change."""
+
+    def __init__(self, device: FakeDevice, home: Path) -> None:
+        self.cache = home / "cache"
+        (home / "sentinel").mkdir()
+        (home / "sentinel/file").write_text("mine")
+        self._home = home
+        self._device = device
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("ADB_", "ANDROID_"))},
+            "ANDROID_ADB_SERVER_PORT": str(device.port),
+            "DROIDHEADERS_CACHE": str(self.cache),
+            "DROIDHEADERS_STATE": str(home / "state"),
+        }
+        self._before = self._outside()
+
+    def _outside(self) -> object:
+        return snapshot(self._home / "sentinel"), snapshot(self._device.root)
+
+    def start(self, module: str, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments, "pull"],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def pull(self) -> None:
+        """Pull with nothing in the way, and check all there is to check."""
+        with self.start("droidheaders") as process:
+            out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        [bundle] = verified_or_none(self.cache)
+        assert out == f"{bundle.headers}\n"
+        for name, data in {**GOOD, **HEADERS}.items():
+            assert (bundle.headers / name).read_bytes() == data
+        assert bundle.parts == ["headers", "config", "btf"]
+        self.check()
+
+    def check(self) -> None:
+        """Check what must hold at any time."""
+        assert len(verified_or_none(self.cache)) <= 1
+        assert self._outside() == self._before
+        assert not self._device.module_loaded
+
+
+@pytest.fixture
+def puller(device: FakeDevice, tmp_path: Path) -> Puller:
+    return Puller(device, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "fault", [pytest.param(f, marks=[pytest.mark.full] * (f == "SIGTERM")) for f in FAULTS]
+)
+@pytest.mark.parametrize("point", POINTS)
+def test_crash(puller: Puller, point: str, fault: str) -> None:
+    count = 50 if point == "header written" else 1
+    with puller.start("tests.faults.crashing", point, fault, str(count)) as process:
+        out, err = process.communicate(timeout=60)
+    harmless = point in HARMLESS and fault.startswith("E")
+    assert process.returncode == (0 if harmless else STATUS[fault]), err
+    assert (out != "") == harmless
+    assert "Traceback" not in err
+    if STATUS[fault] == 1 and not harmless:
+        assert [line.split(":")[0] for line in err.splitlines()] == ["error", "hint"]
+    assert len(verified_or_none(puller.cache)) == (harmless or point in COMMITTED)
+    if fault != "SIGKILL":
+        assert [p for p in puller.cache.rglob(".*") if p.is_dir()] == []
+    puller.check()
+    puller.pull()
+
+
+def test_the_points_are_all_passed(puller: Puller) -> None:
+    """Or a point that no pull passes would be a test of nothing."""
+    script = """
+import re, sys
+from tests.faults.crashing import POINTS, main
+passed = set()
+def hook(event, arguments):
+    for point, (name, pattern) in POINTS.items():
+        if event == name and any(re.search(pattern, str(a)) for a in arguments):
+            passed.add(point)
+sys.addaudithook(hook)
+sys.argv = ["droidheaders", "pull"]
+try:
+    main()
+finally:
+    print(*set(POINTS) - passed, sep=", ", file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=puller.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.splitlines()[-1] == ""
+
+
+def killed_at_random(puller: Puller, seed: int) -> bool:
+    """Start a pull, kill it after a random time, and tell whether it was still alive."""
+    alive = random.Random(seed).uniform(0.1, 0.6)
+    with puller.start("droidheaders") as process:
+        time.sleep(alive)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+    puller.check()
+    if random.Random(seed).random() < 0.2:
+        puller.pull()
+        for path in puller.cache.glob("kernels/[!.]*"):
+            path.rename(path.with_name(f".staging-{seed}"))
+    return process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.full
+def test_two_hundred_random_kills(puller: Puller) -> None:
+    killed = sum(killed_at_random(puller, seed) for seed in range(200))
+    assert killed > 50, "most pulls were over before they could be killed"
+    puller.pull()
+
+
+def test_some_random_kills(puller: Puller) -> None:
+    for seed in range(1000, 1010):
+        killed_at_random(puller, seed)
+    puller.pull()
+
+
+def test_what_kills_left_is_swept(puller: Puller) -> None:
+    with puller.start("tests.faults.crashing", "published", "SIGKILL", "1") as process:
+        process.communicate(timeout=60)
+    [left] = puller.cache.glob("kernels/.staging-*")
+    os.utime(left, (1, 1))
+    puller.pull()
+    assert not re.search(r"\.staging", " ".join(p.name for p in puller.cache.rglob("*")))
