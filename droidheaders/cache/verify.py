@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from droidheaders.cache.bundle import Bundle
+from droidheaders.cache.lock import held
 from droidheaders.cache.store import Cache, Staging
 from droidheaders.headers.limits import MIB, ArchiveError, Limits
 from droidheaders.headers.tar import members
@@ -53,22 +54,29 @@ def damage(path: Path, seen: dict[Inode, str] | None = None) -> dict[str, str]:
     return wrong | {name: "is gone" for name in (*stated, *links) if name not in wrong}
 
 
-def repair(cache: Cache, path: Path, wrong: dict[str, str]) -> bool:
+def repair(cache: Cache, path: Path) -> bool:
     """Make the bundle whole again from its archive; return False when it had to be removed.
 
-    `wrong` is what `damage` said. Config, BTF and the archive itself cannot be made again: what is
-    damaged of them is left out, and a warning in bundle.json says so. Whatever bundle.json said
-    is lost with it, so that such a bundle is removed, and so is one whose archive is damaged too.
+    Config, BTF and the archive itself cannot be made again: what is damaged of them is left out,
+    and a warning in bundle.json says so. Whatever bundle.json said is lost with it, so that such a
+    bundle is removed, and so is one whose archive is damaged too.
     """
-    bundle = Bundle.load(path)
-    if bundle is None or "bundle.json" in wrong:
-        cache.remove(path)
-        return False
+    with held(cache.root / "locks" / "repair", "a repair"):
+        wrong = damage(path)  # anew, for somebody else may have repaired or replaced it
+        if not wrong:
+            return True
+        bundle = Bundle.load(path)
+        if bundle is None or "bundle.json" in wrong or not _remake(cache, bundle, wrong):
+            cache.remove(path)
+            return False
+        return True
+
+
+def _remake(cache: Cache, bundle: Bundle, wrong: dict[str, str]) -> bool:
     with cache.stage() as staging:
         meta = {k: v for k, v in bundle.meta.items() if k not in ("schema", "name", "kernel")}
         digests = _headers(cache, bundle, staging, meta, wrong)
         if digests is None:
-            cache.remove(path)
             return False
         lost = _keep_parts(bundle, staging, wrong)
         meta["warnings"] = [*meta["warnings"], *(f"{p} was damaged, and is left out" for p in lost)]

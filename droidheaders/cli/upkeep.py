@@ -51,7 +51,7 @@ def verify(
             outcome = "damaged" if wrong else "sound"
             _say_damage(path.name, wrong)
             if wrong and mend and not dry_run:
-                outcome = "repaired" if repair(cache, path, wrong) else "removed"
+                outcome = "repaired" if repair(cache, path) else "removed"
                 ui.say(f"{printable(path.name)}: {outcome}")
             results.append({"bundle": path.name, "outcome": outcome, "damage": wrong})
             bar.update(1)

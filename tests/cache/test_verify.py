@@ -72,7 +72,7 @@ def test_rotten_headers_are_made_again(cache: Cache, bundle: Bundle, fault: str)
     spoil(bundle.path)
     wrong = damage(bundle.path)
     assert where in wrong
-    assert repair(cache, bundle.path, wrong)
+    assert repair(cache, bundle.path)
     assert damage(bundle.path) == {}
     repaired = cache.lookup(kernel("6.1.176"))
     assert repaired and repaired.path == bundle.path
@@ -89,7 +89,7 @@ def test_a_part_that_cannot_be_made_again_is_left_out(
     flip(bundle.path / part)
     wrong = damage(bundle.path)
     assert wrong == {part: "has changed"}
-    assert repair(cache, bundle.path, wrong)
+    assert repair(cache, bundle.path)
     assert damage(bundle.path) == {}
     assert not (bundle.path / part).exists()
     again = Bundle.load(bundle.path)
@@ -115,7 +115,7 @@ def test_what_nothing_vouches_for_is_removed(
     spoil(bundle.path)
     wrong = damage(bundle.path)
     assert wrong
-    assert not repair(cache, bundle.path, wrong)
+    assert not repair(cache, bundle.path)
     assert cache.directories() == []
     assert cache.lookup(kernel("6.1.176")) is None
     assert make(cache).path == bundle.path  # and the next pull brings it again
@@ -133,7 +133,7 @@ def test_rot_in_a_shared_file_is_found_in_each_and_repaired_in_each(
     flip(bundle.path / SCHED)
     for one in (bundle, other):
         assert damage(one.path) == {SCHED: "has changed"}
-        assert repair(cache, one.path, damage(one.path))
+        assert repair(cache, one.path)
     assert (bundle.path / SCHED).read_bytes() == GOOD["include/linux/sched.h"]
     assert damage(bundle.path) == damage(other.path) == {}
     assert (bundle.path / SCHED).samefile(other.path / SCHED)

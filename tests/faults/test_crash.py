@@ -19,12 +19,14 @@ import pytest
 from tests.archives import GOOD, tar, xz
 from tests.fake_device import FakeDevice
 from tests.faults.crashing import FAULTS, POINTS
-from tests.faults.invariant import snapshot, verified_or_none
+from tests.faults.invariant import verified_or_none
+from tests.faults.puller import Puller
 
 HEADERS = {f"include/linux/many{n}.h": os.urandom(3000) for n in range(100)}
 ARCHIVE = xz(tar({**GOOD, **HEADERS}, links={"include/linux/task.h": "sched.h"}))
 BTF = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 0, 0, 1) + b"\0"
 
+CRASHING = "tests.faults.crashing"
 STATUS = {"SIGKILL": -9, "SIGINT": 130, "SIGTERM": 143, "ENOSPC": 1, "EIO": 1}
 # Behind these, the bundle is there whatever happens.
 COMMITTED = ("parent synced", "indexed", "index published")
@@ -40,57 +42,9 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeDevice]:
         yield device
 
 
-class Puller:
-    """Runs `pull` as a process of its own; what is around its cache must not change."""
-
-    def __init__(self, device: FakeDevice, home: Path) -> None:
-        self.cache = home / "cache"
-        (home / "sentinel").mkdir()
-        (home / "sentinel/file").write_text("mine")
-        self._home = home
-        self._device = device
-        self.environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("ADB_", "ANDROID_"))},
-            "ANDROID_ADB_SERVER_PORT": str(device.port),
-            "DROIDHEADERS_CACHE": str(self.cache),
-            "DROIDHEADERS_STATE": str(home / "state"),
-        }
-        self._before = self._outside()
-
-    def _outside(self) -> object:
-        return snapshot(self._home / "sentinel"), snapshot(self._device.root)
-
-    def start(self, module: str, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", module, *arguments, "pull"],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def pull(self) -> None:
-        """Pull with nothing in the way, and check all there is to check."""
-        with self.start("droidheaders") as process:
-            out, err = process.communicate(timeout=60)
-        assert process.returncode == 0, err
-        [bundle] = verified_or_none(self.cache)
-        assert out == f"{bundle.headers}\n"
-        for name, data in {**GOOD, **HEADERS}.items():
-            assert (bundle.headers / name).read_bytes() == data
-        assert bundle.parts == ["headers", "config", "btf"]
-        self.check()
-
-    def check(self) -> None:
-        """Check what must hold at any time."""
-        assert len(verified_or_none(self.cache)) <= 1
-        assert self._outside() == self._before
-        assert not self._device.module_loaded
-
-
 @pytest.fixture
 def puller(device: FakeDevice, tmp_path: Path) -> Puller:
-    return Puller(device, tmp_path)
+    return Puller(device, tmp_path, {**GOOD, **HEADERS})
 
 
 @pytest.mark.parametrize(
@@ -99,7 +53,7 @@ def puller(device: FakeDevice, tmp_path: Path) -> Puller:
 @pytest.mark.parametrize("point", POINTS)
 def test_crash(puller: Puller, point: str, fault: str) -> None:
     count = 50 if point == "header written" else 1
-    with puller.start("tests.faults.crashing", point, fault, str(count)) as process:
+    with puller.start(point, fault, str(count), "pull", module=CRASHING) as process:
         out, err = process.communicate(timeout=60)
     harmless = point in HARMLESS and fault.startswith("E")
     assert process.returncode == (0 if harmless else STATUS[fault]), err
@@ -144,7 +98,7 @@ finally:
 def killed_at_random(puller: Puller, seed: int) -> bool:
     """Start a pull, kill it after a random time, and tell whether it was still alive."""
     alive = random.Random(seed).uniform(0.1, 0.6)
-    with puller.start("droidheaders") as process:
+    with puller.start("pull") as process:
         time.sleep(alive)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=60)
@@ -170,7 +124,7 @@ def test_some_random_kills(puller: Puller) -> None:
 
 
 def test_what_kills_left_is_swept(puller: Puller) -> None:
-    with puller.start("tests.faults.crashing", "published", "SIGKILL", "1") as process:
+    with puller.start("published", "SIGKILL", "1", "pull", module=CRASHING) as process:
         process.communicate(timeout=60)
     [left] = puller.cache.glob("kernels/.staging-*")
     os.utime(left, (1, 1))
