@@ -1,0 +1,215 @@
+"""The host's clang, asked which includes of a tree of headers lead nowhere.
+
+The headers come from a device and steer clang: an `#include "/etc/shadow"` in them reads that file,
+and errors quote what was read. So clang sees nothing but the tree and its own headers: through a
+file system overlay without fall-through, at a path nobody can guess. It has no environment, no
+input and no terminal, and bounds on time, memory and output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from resource import RLIMIT_AS, RLIMIT_CORE, RLIMIT_CPU, RLIMIT_FSIZE, prlimit
+
+from droidheaders.ui import printable
+
+_NAMES = (*(f"clang-{version}" for version in range(22, 13, -1)), "clang")
+_SECONDS = 20  # 0.15 is usual
+_MEMORY = 2 << 30
+_OUTPUT = 32 << 20  # 3.5 MB are usual
+_ERRORS = 20
+_DASH_I = " /* clang -E -dI */"
+
+
+class ClangError(Exception):
+    """Clang did not come to a judgement; the text says why, and nothing about the headers."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What preprocessing met, in clang's order.
+
+    `missing` holds the includer, as a path below the tree or "" for what was asked for, by the name
+    of each include that was not found. `errors` holds every other error, with file and line.
+    """
+
+    missing: dict[str, str]
+    errors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Clang:
+    """A clang on this host: where it is, the first line of its --version, its own headers."""
+
+    path: str
+    version: str
+    builtin: str
+
+    @classmethod
+    def find(cls) -> Clang | None:
+        """Return the newest clang on PATH that answers, or None."""
+        return _find(os.environ.get("PATH", os.defpath))
+
+    def preprocess(
+        self, root: Path, arch: str, target: str, defines: tuple[str, ...], includes: list[str]
+    ) -> Findings:
+        """Preprocess `includes` as kernel code for `target` would include them from below `root`.
+
+        `defines` are -D arguments. Raises ClangError when clang is no judge of that, OSError when
+        the disk has no room for its output. Takes 0.15 s, twice when something is missing.
+        """
+        view = f"/{os.urandom(8).hex()}"
+        common = [*self._flags(view, arch, target), *defines]
+        for include in includes:
+            common += ["-include", include]
+        # -MG: what does not exist is listed as it was written, and not the end of it.
+        listing, said = self._run(root, view, [*common, "-M", "-MG", "-"])
+        if not listing.startswith("-.o:"):
+            raise ClangError(_first_error(said) or "listed nothing")
+        wanted = [n for n in _prerequisites(listing) if not n.startswith((f"{view}/", "/clang/"))]
+        missing = dict.fromkeys(wanted, "")
+        if missing:
+            traced = [*common, "-E", "-dI", "-MD", "-MF", "/dev/null", "-Xclang", "-MG", "-"]
+            missing |= _includers(self._run(root, view, traced)[0], missing, view)
+        return Findings(missing, _errors(said, view))
+
+    def _flags(self, view: str, arch: str, target: str) -> list[str]:
+        """The include order is LINUXINCLUDE of the kernel's top Makefile."""
+        places = [f"arch/{arch}/include", f"arch/{arch}/include/generated", "include"]
+        places += [f"arch/{arch}/include/uapi", f"arch/{arch}/include/generated/uapi"]
+        places += ["include/uapi", "include/generated/uapi"]
+        return [
+            *("-x", "c", f"--target={target}", "-nostdinc", "-isystem", "/clang"),
+            *(f"-I{view}/{place}" for place in places),
+            *("-include", "linux/kconfig.h", "-D__KERNEL__", "-D__BPF_TRACING__"),
+            *(f"-D__TARGET_ARCH_{arch}", '-DKBUILD_MODNAME="droidheaders"'),
+            *("-w", "-fno-caret-diagnostics", "-fno-color-diagnostics", "-fno-crash-diagnostics"),
+            f"-ferror-limit={_ERRORS}",
+        ]
+
+    def _run(self, root: Path, view: str, arguments: list[str]) -> tuple[str, str]:
+        """Return what clang wrote to stdout and stderr, seeing `root` as `view`."""
+        with tempfile.TemporaryDirectory(prefix="droidheaders-") as name:
+            place = Path(name)
+            overlay = place / "overlay.json"
+            overlay.write_bytes(_overlay({view: str(root.absolute()), "/clang": self.builtin}))
+            with (place / "out").open("w+b") as out, (place / "err").open("w+b") as err:
+                process = subprocess.Popen(
+                    [self.path, f"-ivfsoverlay{overlay}", *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    cwd=place,
+                    env={"LC_ALL": "C", "TMPDIR": name},
+                    start_new_session=True,
+                )
+                _wait(process)
+                if process.returncode < 0:
+                    raise ClangError(f"was ended by signal {-process.returncode}")
+                out.seek(0)
+                err.seek(0)
+                return _text(out.read(_OUTPUT)), _text(err.read(_OUTPUT))
+
+
+@cache
+def _find(path: str) -> Clang | None:
+    for name in _NAMES:
+        found = shutil.which(name, path=path)
+        if not found:
+            continue
+        version = _ask(found, "--version").partition("\n")[0]
+        resources = Path(_ask(found, "-print-resource-dir").strip())
+        if "clang version" in version and (resources / "include").is_dir():
+            return Clang(found, printable(version), str(resources / "include"))
+    return None
+
+
+def _ask(clang: str, question: str) -> str:
+    try:
+        answer = subprocess.run(
+            [clang, question],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=_SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return _text(answer.stdout)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    """Wait for clang within its bounds; it is gone afterwards, with whatever it started."""
+    try:
+        bounds = {RLIMIT_AS: _MEMORY, RLIMIT_CPU: _SECONDS, RLIMIT_FSIZE: _OUTPUT, RLIMIT_CORE: 0}
+        for bound, most in bounds.items():
+            with suppress(ProcessLookupError):  # it has ended already
+                prlimit(process.pid, bound, (most, most))
+        process.wait(_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise ClangError(f"did not come to an end in {_SECONDS} s") from None
+    finally:
+        if process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _overlay(remaps: dict[str, str]) -> bytes:
+    """Return an overlay in which these directories are all there is (LLVM's VirtualFileSystem.h).
+
+    Clang 14 is the first that knows directory-remap.
+    """
+    roots = [
+        {"type": "directory-remap", "name": name, "external-contents": directory}
+        for name, directory in remaps.items()
+    ]
+    how = {"version": 0, "case-sensitive": "true", "use-external-names": "false"}
+    overlay = {**how, "fallthrough": "false", "roots": roots}
+    return json.dumps(overlay, ensure_ascii=False).encode("utf-8", "surrogateescape")
+
+
+def _prerequisites(rule: str) -> list[str]:
+    """Return the names in the Makefile rule that -M writes."""
+    words = re.findall(r"(?:\\.|\S)+", rule.replace("\\\n", " "))
+    return [re.sub(r"\\([ #])", r"\1", word).replace("$$", "$") for word in words[1:]]
+
+
+def _includers(traced: str, missing: dict[str, str], view: str) -> dict[str, str]:
+    """Return the first file that includes each of `missing`, by the output of -E -dI."""
+    found: dict[str, str] = {}
+    file = ""
+    for line in traced.splitlines():
+        if line.startswith("# ") and (marker := re.match(r'# \d+ "(.*)"', line)):
+            file = marker[1]
+        elif line.endswith(_DASH_I):
+            name = line.removesuffix(_DASH_I).partition(" ")[2][1:-1]
+            if name in missing and file.startswith((f"{view}/", "/clang/")):
+                found.setdefault(name, file.removeprefix(f"{view}/"))
+    return found
+
+
+def _errors(said: str, view: str) -> tuple[str, ...]:
+    """Return the errors that lie in the tree, each once: file below the tree, line, text."""
+    pattern = rf"^{view}/(.*?:\d+):\d+: (?:fatal )?error: (.*)$"
+    found = re.findall(pattern, said, re.MULTILINE)
+    return tuple(dict.fromkeys(f"{where}: {text}".replace(view, "") for where, text in found))
+
+
+def _first_error(said: str) -> str:
+    match = re.search(r"error: (.*)", said)
+    return match[1] if match else ""
+
+
+def _text(output: bytes) -> str:
+    return output.decode("utf-8", "replace")
