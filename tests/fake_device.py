@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import os
 import re
+import selectors
 import signal
 import struct
 import subprocess
-import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -35,27 +34,38 @@ _TOOLS = {
     "getenforce": "#!/bin/sh\necho Enforcing\n",
     "id": '#!/bin/sh\n[ "$FAKE_ROOT" = 1 ] && echo 0 || echo 2000\n',
     "insmod": """#!/bin/sh
-echo "insmod $1" >>{root}/log
+echo "insmod $1" >>{root}.log
 [ "$FAKE_ROOT" = 1 ] || {{ echo "insmod: failed to load $1: Operation not permitted" >&2; exit 1; }}
 [ ! -e {root}/refuse ] || {{ echo "insmod: failed to load $1: Exec format error" >&2; exit 1; }}
 mkdir -p {root}/sys/module/kheaders
 cp {root}/payload {root}/sys/kernel/kheaders.tar.xz
 """,
     "rmmod": """#!/bin/sh
-echo "rmmod $1" >>{root}/log
+echo "rmmod $1" >>{root}.log
 rm -r {root}/sys/module/kheaders {root}/sys/kernel/kheaders.tar.xz
 """,
     # AOSP's: a user, then a command.
     "su": '#!/bin/sh\n[ "$1" = 0 ] || exit 1\nshift\nFAKE_ROOT=1 exec "$@"\n',
 }
 
+# What a script's packets (1 stdout, 2 stderr, 3 exit status) become on the wire.
+Link = Callable[[Iterator[tuple[int, bytes]]], Iterator[bytes]]
+
+
+def faithful(packets: Iterator[tuple[int, bytes]]) -> Iterator[bytes]:
+    """Send every packet as it is."""
+    for kind, data in packets:
+        yield packet(kind, data)
+
 
 class FakeDevice(FakeServer):
     """One device with one kernel. `archive` is what its kheaders module holds, None for none.
 
     `module` is the module's file, if not one that has the archive in it as the kernel's build puts
-    it. `loaded` puts the archive into /sys at once. `fault` is called with the peer and the process
-    before each piece of stdout of the script that reads the archive, with the bytes sent so far.
+    it. `loaded` puts the archive into /sys at once. For the script that reads the archive, `fault`
+    is called with the peer before each piece of stdout, with the bytes sent so far, and `link`
+    makes of its packets what is sent. `path` is where commands are looked for behind the device's
+    own `bin`. What a script leaves behind shows below `root`, where it runs.
     """
 
     def __init__(
@@ -76,6 +86,8 @@ class FakeDevice(FakeServer):
         super().__init__(f"{serial} device product:p model:Fake device:d transport_id:3\n")
         self.root = root
         self.fault = fault
+        self.link: Link = faithful
+        self.path = os.environ["PATH"]
         self.scripts: list[str] = []
         self._lay_out(release, machine, version, build_id)
         if archive is not None:
@@ -97,7 +109,7 @@ class FakeDevice(FakeServer):
     @property
     def log(self) -> list[str]:
         """Return the modules that were loaded and unloaded, in order, by base name."""
-        path = self.root / "log"
+        path = Path(f"{self.root}.log")
         lines = path.read_text().splitlines() if path.exists() else []
         return [re.sub(r" .*/", " ", line) for line in lines]
 
@@ -131,45 +143,54 @@ class FakeDevice(FakeServer):
         peer.send(b"OKAY")
         with subprocess.Popen(
             ["sh", "-c", _ROOTED.sub(f"{self.root}/", script)],
+            cwd=self.root,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={"PATH": f"{self.root}/bin:{os.environ['PATH']}"},
+            env={"PATH": f"{self.root}/bin:{self.path}"},
             start_new_session=True,
         ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            packets = self._packets(process, peer)
+            if "insmod" in script:
+                packets = self._faulty(packets, peer)
             try:
-                self._pump(process, peer, reads_archive="insmod" in script)
-            except BaseException:
+                for data in self.link(packets) if "insmod" in script else faithful(packets):
+                    peer.send(data)
+            finally:
+                # As adbd does when the host leaves: the pipes go, and the script notices.
+                process.stdout.close()
+                process.stderr.close()
                 try:
-                    process.wait(5)
+                    process.wait(3)
                 except subprocess.TimeoutExpired:
                     os.killpg(process.pid, signal.SIGKILL)
-                raise
 
-    def _pump(self, process: subprocess.Popen[bytes], peer: Peer, *, reads_archive: bool) -> None:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        lock = threading.Lock()
+    def _packets(self, process: subprocess.Popen[bytes], peer: Peer) -> Iterator[tuple[int, bytes]]:
+        with selectors.DefaultSelector() as selector:
+            for source, kind in ((process.stdout, 1), (process.stderr, 2), (peer.socket, 0)):
+                assert source is not None
+                selector.register(source, selectors.EVENT_READ, kind)
+            while len(selector.get_map()) > 1:
+                for key, _ in selector.select():
+                    data = os.read(key.fd, 4096)  # a page a read, as kernfs gives it
+                    if key.data == 0:
+                        if not data:
+                            raise EOFError  # the host left
+                    elif data:
+                        yield key.data, data.replace(f"{self.root}/".encode(), b"/")
+                    else:
+                        selector.unregister(key.fileobj)
+        yield 3, bytes([process.wait() & 0xFF])
 
-        def errors(source: int) -> None:
-            with suppress(OSError):  # the host left
-                while data := os.read(source, 4096):
-                    with lock:
-                        peer.send(packet(2, data))
-
-        thread = threading.Thread(target=errors, args=(process.stderr.fileno(),))
-        thread.start()
+    def _faulty(
+        self, packets: Iterator[tuple[int, bytes]], peer: Peer
+    ) -> Iterator[tuple[int, bytes]]:
         sent = 0
-        try:
-            # A page a read, as kernfs gives it.
-            while data := os.read(process.stdout.fileno(), 4096):
-                if reads_archive and self.fault:
+        for kind, data in packets:
+            if kind == 1:
+                if self.fault:
                     self.fault(self, peer, sent)
-                with lock:
-                    peer.send(packet(1, data.replace(f"{self.root}/".encode(), b"/")))
                 sent += len(data)
-        finally:
-            # As adbd does when the host leaves: the pipe goes, and the script notices.
-            process.stdout.close()
-            thread.join(10)
-        peer.send(packet(3, bytes([process.wait() & 0xFF])))
+            yield kind, data

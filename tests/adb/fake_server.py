@@ -30,6 +30,12 @@ class Peer:
             self.socket.sendall(data[i : i + 1])
             time.sleep(0.0005)
 
+    def reset(self) -> None:
+        """Break the connection off: the client finds it reset."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+        raise EOFError
+
     def recv(self, n: int) -> bytes:
         """Receive exactly `n` bytes; EOFError when the client closes first."""
         data = b""
