@@ -65,23 +65,25 @@ class Clang:
     ) -> Findings:
         """Preprocess `includes` as kernel code for `target` would include them from below `root`.
 
-        `defines` are -D arguments. Raises ClangError when clang is no judge of that, OSError when
-        the disk has no room for its output. Takes 0.15 s, twice when something is missing.
+        `defines` are -D arguments. Raises ClangError when clang is no judge of that. Takes 0.15 s,
+        twice when something is missing.
         """
         view = f"/{os.urandom(8).hex()}"
         common = [*self._flags(view, arch, target), *defines]
         for include in includes:
             common += ["-include", include]
         # -MG: what does not exist is listed as it was written, and not the end of it.
-        listing, said = self._run(root, view, [*common, "-M", "-MG", "-"])
-        if not listing.startswith("-.o:"):
-            raise ClangError(_first_error(said) or "listed nothing")
-        wanted = [n for n in _prerequisites(listing) if not n.startswith((f"{view}/", "/clang/"))]
-        missing = dict.fromkeys(wanted, "")
+        ran = self._run(root, view, [*common, "-M", "-MG", "-"])
+        errors = _errors(ran.err, view)
+        if not ran.out.startswith("-.o:") or (ran.status and not errors):
+            raise ClangError(f"failed: {ran.err.partition(chr(10))[0]}")
+        # What does exist is listed with the path at which clang saw it.
+        missing = {name: "" for name in _prerequisites(ran.out) if not name.startswith(view)}
         if missing:
             traced = [*common, "-E", "-dI", "-MD", "-MF", "/dev/null", "-Xclang", "-MG", "-"]
-            missing |= _includers(self._run(root, view, traced)[0], missing, view)
-        return Findings(missing, _errors(said, view))
+            with suppress(ClangError):  # hostile headers only: then nobody knows the includers
+                missing |= _includers(self._run(root, view, traced).out, missing, view)
+        return Findings(missing, errors)
 
     def _flags(self, view: str, arch: str, target: str) -> list[str]:
         """The include order is LINUXINCLUDE of the kernel's top Makefile."""
@@ -89,7 +91,7 @@ class Clang:
         places += [f"arch/{arch}/include/uapi", f"arch/{arch}/include/generated/uapi"]
         places += ["include/uapi", "include/generated/uapi"]
         return [
-            *("-x", "c", f"--target={target}", "-nostdinc", "-isystem", "/clang"),
+            *("-x", "c", f"--target={target}", "-nostdinc", "-isystem", f"{view}.clang"),
             *(f"-I{view}/{place}" for place in places),
             *("-include", "linux/kconfig.h", "-D__KERNEL__", "-D__BPF_TRACING__"),
             *(f"-D__TARGET_ARCH_{arch}", '-DKBUILD_MODNAME="droidheaders"'),
@@ -97,28 +99,42 @@ class Clang:
             f"-ferror-limit={_ERRORS}",
         ]
 
-    def _run(self, root: Path, view: str, arguments: list[str]) -> tuple[str, str]:
-        """Return what clang wrote to stdout and stderr, seeing `root` as `view`."""
-        with tempfile.TemporaryDirectory(prefix="droidheaders-") as name:
-            place = Path(name)
-            overlay = place / "overlay.json"
-            overlay.write_bytes(_overlay({view: str(root.absolute()), "/clang": self.builtin}))
-            with (place / "out").open("w+b") as out, (place / "err").open("w+b") as err:
-                process = subprocess.Popen(
-                    [self.path, f"-ivfsoverlay{overlay}", *arguments],
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=err,
-                    cwd=place,
-                    env={"LC_ALL": "C", "TMPDIR": name},
-                    start_new_session=True,
-                )
-                _wait(process)
-                if process.returncode < 0:
-                    raise ClangError(f"was ended by signal {-process.returncode}")
-                out.seek(0)
-                err.seek(0)
-                return _text(out.read(_OUTPUT)), _text(err.read(_OUTPUT))
+    def _run(self, root: Path, view: str, arguments: list[str]) -> _Ran:
+        """Run clang, which sees `root` as `view`; ClangError when it does not end by itself."""
+        try:
+            with tempfile.TemporaryDirectory(prefix="droidheaders-") as place:
+                overlay = Path(place, "overlay.json")
+                seen = {view: str(root.absolute()), f"{view}.clang": self.builtin}
+                overlay.write_bytes(_overlay(seen))
+                return _run([self.path, f"-ivfsoverlay{overlay}", *arguments], Path(place))
+        except OSError as e:
+            raise ClangError(f"could not be run: {e.strerror}") from e
+
+
+@dataclass(frozen=True)
+class _Ran:
+    status: int
+    out: str
+    err: str
+
+
+def _run(command: list[str], place: Path) -> _Ran:
+    with (place / "out").open("w+b") as out, (place / "err").open("w+b") as err:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            cwd=place,
+            env={"LC_ALL": "C", "PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(place)},
+            start_new_session=True,
+        )
+        _wait(process)
+        if process.returncode < 0:
+            raise ClangError(f"was ended by {signal.Signals(-process.returncode).name}")
+        out.seek(0)
+        err.seek(0)
+        return _Ran(process.returncode, _text(out.read(_OUTPUT)), _text(err.read(_OUTPUT)))
 
 
 @cache
@@ -194,21 +210,23 @@ def _includers(traced: str, missing: dict[str, str], view: str) -> dict[str, str
             file = marker[1]
         elif line.endswith(_DASH_I):
             name = line.removesuffix(_DASH_I).partition(" ")[2][1:-1]
-            if name in missing and file.startswith((f"{view}/", "/clang/")):
-                found.setdefault(name, file.removeprefix(f"{view}/"))
+            if name in missing and file.startswith(view):
+                found.setdefault(name, _plain(file, view))
     return found
 
 
 def _errors(said: str, view: str) -> tuple[str, ...]:
-    """Return the errors that lie in the tree, each once: file below the tree, line, text."""
-    pattern = rf"^{view}/(.*?:\d+):\d+: (?:fatal )?error: (.*)$"
-    found = re.findall(pattern, said, re.MULTILINE)
-    return tuple(dict.fromkeys(f"{where}: {text}".replace(view, "") for where, text in found))
+    """Return the errors that have a place, each once: file, as a path below the tree, line, text.
+
+    An error without a place is about clang and not about headers. `#line` in a header makes up
+    places, so they are not looked at.
+    """
+    found = re.findall(r"^(.+?:\d+):\d+: (?:fatal )?error: (.*)$", said, re.MULTILINE)
+    return tuple(dict.fromkeys(_plain(f"{at}: {text}", view) for at, text in found))
 
 
-def _first_error(said: str) -> str:
-    match = re.search(r"error: (.*)", said)
-    return match[1] if match else ""
+def _plain(text: str, view: str) -> str:
+    return text.replace(f"{view}/", "").replace(f"{view}.clang/", "clang's ")
 
 
 def _text(output: bytes) -> str:

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from droidheaders.headers.clang import Clang, ClangError, Findings
+from droidheaders.kernel.kconfig import Kconfig
 from droidheaders.ui import printable
 
 _NAMED = 20  # what is missing beyond this is counted
+_AUTOCONF = "include/generated/autoconf.h"
 
 # What every kernel build makes before it compiles anything (`prepare` in its Makefiles), since
 # before 5.2; seen in 5.10, 6.1 and 6.12. compile.h is made later, and not in every archive.
 _GENERATED = (
     "include/generated/asm-offsets.h",
-    "include/generated/autoconf.h",
+    _AUTOCONF,
     "include/generated/bounds.h",
     "include/generated/timeconst.h",
     "include/generated/uapi/linux/version.h",
@@ -42,38 +44,46 @@ class Usability:
     unchecked: str = ""
 
 
-def assess(root: Path, arch: str) -> Usability:
+def assess(root: Path, arch: str, config: bytes | None = None) -> Usability:
     """Say what the headers below `root` are good for, as arch/`arch` there has them.
 
-    Raises OSError from the disk. Takes 0.2 s where there is a clang.
+    `config` is the running kernel's, where it is known: headers that were made with another one
+    have other structures. Raises OSError from the disk. Takes 0.2 s where there is a clang.
     """
     if not (root / "arch" / arch).is_dir() and (root / "arch/arm64").is_dir():
         arch = "arm64"  # a 32-bit shell sees armv8l (personality(2))
     absent = [name for name in _GENERATED if not (root / name).is_file()]
     if not any((root / "arch" / arch / "include/generated").glob("**/*.h")):
         absent.append(f"arch/{arch}/include/generated/*.h")
+    defined = _defined(root)
+    if config is not None:
+        absent += _contradictions(config, defined)
     clang = Clang.find()
     try:
-        found = _preprocess(clang, root, arch)
+        found = _preprocess(clang, root, arch, defined)
     except ClangError as e:
-        unchecked = printable(f"{clang.version if clang else 'clang'} {e}")
-        return _usability(absent, "", unchecked)
+        unchecked = f"{clang.version if clang else 'clang'} {e}"
+        return _usability(absent, "", printable(unchecked))
     names = [f"{name}, included by {by}" if by else name for name, by in found.missing.items()]
     told = tuple(f"/{name}" for name in found.missing)
     absent = [name for name in absent if not name.endswith(told)] if told else absent
     return _usability([*absent, *names, *found.errors], clang.version if clang else "")
 
 
-def _preprocess(clang: Clang | None, root: Path, arch: str) -> Findings:
+def _preprocess(clang: Clang | None, root: Path, arch: str, defined: dict[str, str]) -> Findings:
     if clang is None:
         raise ClangError("is not on this host")
-    target, defines = _target(root, arch)
-    return clang.preprocess(root, arch, target, defines, _INCLUDES)
+    target, defines = _target(arch, defined)
+    found = clang.preprocess(root, arch, target, defines, _INCLUDES)
+    for error in found.errors:
+        if error.startswith("include/linux/compiler-clang.h:") and "too old" in error:
+            raise ClangError(f"is not what these headers take: {error}")
+    return found
 
 
-def _target(root: Path, arch: str) -> tuple[str, tuple[str, ...]]:
+def _target(arch: str, defined: dict[str, str]) -> tuple[str, tuple[str, ...]]:
     """Return clang's name of the target, and what arch/*/Makefile defines for headers."""
-    wide = _option(root, "64BIT")
+    wide = "CONFIG_64BIT" in defined
     if arch == "arm64":
         return "aarch64-linux-gnu", ()
     if arch == "x86":
@@ -81,17 +91,42 @@ def _target(root: Path, arch: str) -> tuple[str, tuple[str, ...]]:
     if arch == "riscv":
         return ("riscv64-linux-gnu" if wide else "riscv32-linux-gnu"), ()
     if arch == "arm":
-        version = next((v for v in ("7", "6") if _option(root, f"CPU_32v{v}")), "7")
+        version = next((v for v in "76" if f"CONFIG_CPU_32v{v}" in defined), "7")
         return "arm-linux-gnueabi", (f"-D__LINUX_ARM_ARCH__={version}",)
     raise ClangError(f"was not asked: there are no known flags for {arch}")
 
 
-def _option(root: Path, name: str) -> bool:
+def _defined(root: Path) -> dict[str, str]:
+    """Return what autoconf.h defines: 1 for y, CONFIG_*_MODULE for m, nothing for n."""
     try:
-        text = (root / "include/generated/autoconf.h").read_bytes()
+        text = (root / _AUTOCONF).read_text("utf-8", "replace")
     except FileNotFoundError:
-        return False
-    return re.search(rb"^#define CONFIG_%s 1$" % name.encode(), text, re.MULTILINE) is not None
+        return {}
+    return dict(re.findall(r"^#define (CONFIG_\w+) (.*)$", text, re.MULTILINE | re.ASCII))
+
+
+def _contradictions(config: bytes, defined: dict[str, str]) -> list[str]:
+    """Return a line when autoconf.h was made from another configuration.
+
+    An option that `config` does not name proves nothing: distributions leave out some.
+    """
+    try:
+        options = Kconfig.parse(config).written
+    except ValueError:
+        return []
+
+    def agrees(name: str, written: str) -> bool:
+        module = f"{name}_MODULE" in defined
+        expected = {"y": "1", "m": None, "n": None}.get(written, written)
+        # A hex option may be written without its 0x, and gets it in autoconf.h.
+        same = defined.get(name) in (expected, f"0x{expected}")
+        return same and module == (written == "m")
+
+    wrong = [name for name, written in options.items() if not agrees(name, written)]
+    if not wrong or not defined:
+        return []
+    which = ", ".join(wrong[:3]) + (", …" if len(wrong) > 3 else "")
+    return [f"{_AUTOCONF} of the kernel's configuration: {len(wrong)} options differ ({which})"]
 
 
 def _usability(missing: list[str], checked_with: str, unchecked: str = "") -> Usability:
