@@ -11,13 +11,15 @@ from droidheaders.kernel.identity import KernelIdentity
 
 _UTS = "include/generated/utsrelease.h"
 _COMPILE = "include/generated/compile.h"
+_SCHED = "include/linux/sched.h"
 
 
 def verify(root: Path, unpacked: Unpacked, kernel: KernelIdentity) -> None:
     """Raise ArchiveError unless the tree below `root` belongs to `kernel`.
 
     UTS_RELEASE must be the running release, letter for letter, and the architecture must have its
-    directory; both are what a module's vermagic and every include path rest on.
+    directory; both are what a module's vermagic and every include path rest on. What else headers
+    may lack is for `usable.assess` to say.
     """
     _refuse_links_to_nowhere(unpacked)
     if _UTS not in unpacked.sha256:
@@ -29,6 +31,9 @@ def verify(root: Path, unpacked: Unpacked, kernel: KernelIdentity) -> None:
     arches = {"arm": ("arm", "arm64")}.get(kernel.arch, (kernel.arch,))
     if not any(f"arch/{arch}/include/asm/ptrace.h" in unpacked.sha256 for arch in arches):
         raise ArchiveError(f"holds no headers for {kernel.arch}")
+    # Through a link it may lead to its place; empty, a build or a disk has failed.
+    if not (root / _SCHED).is_file() or not (root / _SCHED).stat().st_size:
+        raise ArchiveError(f"is unusable: it holds no {_SCHED}, or an empty one")
 
 
 def compiler(root: Path) -> str:
