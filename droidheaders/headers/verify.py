@@ -58,5 +58,5 @@ def _refuse_links_to_nowhere(unpacked: Unpacked) -> None:
 def _define(path: Path, name: str) -> str:
     with path.open("rb") as file:
         text = file.read(64 * 1024).decode("utf-8", "replace")
-    match = re.search(rf'^#define {name} "(.*)"', text, re.MULTILINE)
+    match = re.search(rf'^#define\s+{name}\s+"(.*)"', text, re.MULTILINE)
     return match[1] if match else ""

@@ -8,7 +8,7 @@ import pytest
 
 from droidheaders.headers.limits import ArchiveError
 from droidheaders.headers.unpack import Unpacked
-from droidheaders.headers.verify import verify
+from droidheaders.headers.verify import compiler, verify
 from droidheaders.kernel import KernelIdentity
 from tests.archives import GOOD, RELEASE
 
@@ -38,3 +38,20 @@ def test_headers_without_the_first_of_them_are_unusable(
     files = {name: data for name, data in GOOD.items() if name != SCHED}
     with pytest.raises(ArchiveError, match=f"is unusable: it holds no {SCHED}, or an empty one"):
         check(tmp_path, files if content is None else {**files, SCHED: content})
+
+
+@pytest.mark.parametrize(
+    ("compile_h", "expected"),
+    [
+        ('#define LINUX_COMPILER "gcc (GCC) 10"\n', "gcc (GCC) 10"),
+        ('#define UTS_MACHINE\t\t"x"\n#define LINUX_COMPILER\t\t"clang 17"\n', "clang 17"),
+        ("", ""),
+        (None, ""),
+    ],
+    ids=["5.10", "6.1", "empty", "none"],
+)
+def test_the_compilers_own_words(tmp_path: Path, compile_h: str | None, expected: str) -> None:
+    if compile_h is not None:
+        (tmp_path / "include/generated").mkdir(parents=True)
+        (tmp_path / "include/generated/compile.h").write_text(compile_h)
+    assert compiler(tmp_path) == expected
