@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TextIO
 
 
 class Bar(Protocol):
@@ -43,12 +43,15 @@ class Ui:
         """Print a warning line to stderr."""
         self.say(f"{self.paint('warning:', '33')} {text}")
 
-    def paint(self, text: str, sgr: str) -> str:
-        """Colour `text` when stderr takes it (NO_COLOR, TERM=dumb and --color are respected)."""
+    def paint(self, text: str, sgr: str, file: TextIO | None = None) -> str:
+        """Colour `text` when `file` takes it: stderr, unless it is to go elsewhere.
+
+        NO_COLOR, TERM=dumb and --color are respected.
+        """
         on = self.color
         if on is None:
             on = (
-                sys.stderr.isatty()
+                (file or sys.stderr).isatty()
                 and not os.environ.get("NO_COLOR")
                 and os.environ.get("TERM") != "dumb"
             )

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from droidheaders import __version__
-from droidheaders.cli import cache, devices, emulator, pull, upkeep
+from droidheaders.cli import cache, devices, diff, emulator, pull, upkeep
 from droidheaders.cli.settings import SCHEMA, report, settings
 from droidheaders.errors import DroidheadersError, UsageError
 from droidheaders.ui import ui
@@ -34,6 +34,7 @@ app.command(name="pull")(pull.pull)
 app.add_typer(cache.app, name="cache")
 cache.app.command()(upkeep.verify)
 cache.app.command()(upkeep.prune)
+cache.app.command()(diff.diff)
 app.add_typer(emulator.app, name="emulator")
 
 _INTERRUPTED = 130
