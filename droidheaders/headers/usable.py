@@ -82,16 +82,18 @@ def _preprocess(clang: Clang | None, root: Path, arch: str, defined: dict[str, s
 
 
 def _target(arch: str, defined: dict[str, str]) -> tuple[str, tuple[str, ...]]:
-    """Return clang's name of the target, and what arch/*/Makefile defines for headers."""
+    """Return clang's name of the target, and what the kernel's Makefiles define for headers."""
     wide = "CONFIG_64BIT" in defined
     if arch == "arm64":
         return "aarch64-linux-gnu", ()
     if arch == "x86":
-        return ("x86_64-linux-gnu" if wide else "i386-linux-gnu"), ()
+        # Without it asm/ftrace.h is an #error.
+        traced = ("-DCC_USING_FENTRY",) if "CONFIG_FUNCTION_TRACER" in defined else ()
+        return ("x86_64-linux-gnu" if wide else "i386-linux-gnu"), traced
     if arch == "riscv":
         return ("riscv64-linux-gnu" if wide else "riscv32-linux-gnu"), ()
     if arch == "arm":
-        version = next((v for v in "76" if f"CONFIG_CPU_32v{v}" in defined), "7")
+        version = next((v for v in "67" if f"CONFIG_CPU_32v{v}" in defined), "7")
         return "arm-linux-gnueabi", (f"-D__LINUX_ARM_ARCH__={version}",)
     raise ClangError(f"was not asked: there are no known flags for {arch}")
 

@@ -213,6 +213,19 @@ def test_targets(root: Path, arch: str, wide: bool) -> None:
     assert (found.state == "partial") is narrow
 
 
+def test_what_the_kernels_makefile_defines_is_defined(root: Path) -> None:
+    """As asm/ftrace.h of x86 and every second header of arm ask for it."""
+    (root / "arch/arm64").rename(root / "arch/x86")
+    write(root, {"include/generated/autoconf.h": "#define CONFIG_FUNCTION_TRACER 1\n"})
+    text = "#ifndef CC_USING_FENTRY\n#error Compiler does not support fentry?\n#endif\n"
+    write(root, {"include/linux/sched.h": text})
+    assert assess(root, "x86").missing == ()
+    (root / "arch/x86").rename(root / "arch/arm")
+    write(root, {"include/generated/autoconf.h": "#define CONFIG_CPU_32v6 1\n"})
+    write(root, {"include/linux/sched.h": "#if __LINUX_ARM_ARCH__ != 6\n#error\n#endif\n"})
+    assert assess(root, "arm").missing == ()
+
+
 def test_an_architecture_without_known_flags_is_not_checked(root: Path) -> None:
     (root / "arch/arm64").rename(root / "arch/loongarch")
     found = assess(root, "loongarch")
