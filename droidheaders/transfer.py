@@ -6,14 +6,16 @@ must not know devices.
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from droidheaders import __version__
 from droidheaders.cache import Bundle, Cache, Staging
-from droidheaders.errors import HeadersError
+from droidheaders.errors import DeviceLostError, HeadersError
 from droidheaders.headers import verify
 from droidheaders.headers.limits import ArchiveError, Limits, NotInFileError
 from droidheaders.headers.source import ArchiveStream, open_archive
@@ -21,6 +23,7 @@ from droidheaders.headers.tar import members
 from droidheaders.headers.unpack import Share, Unpacked, unpack
 from droidheaders.headers.xz import XzStream
 from droidheaders.kernel import btf, compiler, ikconfig
+from droidheaders.kernel.identity import KernelIdentity
 from droidheaders.kernel.probe import CONFIG, Probe
 from droidheaders.ui import Bar, printable, ui
 
@@ -50,6 +53,17 @@ def transfer(
         return _attempt(device, cache, probed, replace=replace, cancel=cancel, load=True)
 
 
+@contextmanager
+def _of(kernel: KernelIdentity) -> Iterator[None]:
+    """Say which kernel's headers were on their way when the device was lost."""
+    try:
+        yield
+    except DeviceLostError as e:
+        if str(kernel) not in e.message:
+            e.message += f", before the headers of {kernel} had come"
+        raise
+
+
 def _attempt(
     device: Device,
     cache: Cache,
@@ -59,7 +73,11 @@ def _attempt(
     cancel: threading.Event | None,
     load: bool,
 ) -> Bundle:
-    with cache.stage() as staging, open_archive(device, probed, load=load) as source:
+    with (
+        _of(probed.kernel),
+        cache.stage() as staging,
+        open_archive(device, probed, load=load) as source,
+    ):
         share = cache.neighbours(probed.kernel).share
         archive, unpacked = _receive(device, source, probed, staging, share, cancel)
         warnings = _keep_extras(source, staging)
@@ -97,8 +115,8 @@ def _receive(
             verify.verify(staging.headers, unpacked, probed.kernel)
         except ArchiveError as e:
             raise HeadersError(
-                f"the archive {source.path} of {device.name} ({probed.kernel}) {e}",
-                f"adb -s {device.serial} pull {source.path}",
+                f"the archive {printable(source.path)} of {device.name} ({probed.kernel}) {e}",
+                f"{device.adb} pull {shlex.quote(printable(source.path))}",
             ) from e
     archive = {"sha256": xz.sha256, "size": xz.size, "path": source.path, "as": source.how}
     return archive | {"module_loaded": source.loaded}, unpacked

@@ -6,6 +6,7 @@ import io
 import lzma
 import struct
 import tarfile
+from typing import Any
 
 RELEASE = "6.1.99-test"
 GOOD = {
@@ -83,3 +84,73 @@ def module(archive: bytes, *, release: str = RELEASE, stated: int | None = None)
     ident = b"\x7fELF\x02\x01\x01" + bytes(9)
     elf = struct.pack("<HHIQQQIHHHHHH", 1, 183, 1, 0, 0, 64 + len(body), 0, 64, 0, 0, 64, 6, 5)
     return ident + elf + body + headers
+
+
+BLOCK = 512
+END = bytes(2 * BLOCK)
+
+
+def padded(data: bytes) -> bytes:
+    """Return data as tar stores it: filled up with zeros to whole blocks."""
+    return data + bytes(-len(data) % BLOCK)
+
+
+def summed(block: bytes) -> bytes:
+    """Return a tar header with its checksum made right."""
+    total = sum(block[:148]) + 8 * 0x20 + sum(block[156:BLOCK])
+    return block[:148] + b"%06o\0 " % total + block[156:]
+
+
+def header(
+    name: bytes,
+    kind: bytes = b"0",
+    *,
+    size: int | bytes = 0,
+    target: bytes = b"",
+    mode: int = 0o644,
+    magic: bytes = b"ustar\x0000",
+    user: bytes = b"",
+    prefix: bytes = b"",
+) -> bytes:
+    """Return a tar header of just these bytes, however wrong; `size` may be the field itself."""
+    field = size if isinstance(size, bytes) else b"%011o\0" % size
+    numbers = b"%07o\0" % mode + 2 * b"0000000\0" + field + b"00000000000\0"
+    middle = struct.pack("8xc100s8s32s32x16x", kind, target, magic, user)
+    return summed(struct.pack("100s", name) + numbers + middle + struct.pack("155s12x", prefix))
+
+
+def entry(name: bytes, data: bytes = b"", kind: bytes = b"0", **fields: Any) -> bytes:
+    """Return a tar entry: its header, with the size of `data` unless told otherwise, and `data`."""
+    return header(name, kind, **{"size": len(data), **fields}) + padded(data)
+
+
+def link(name: bytes, target: bytes, kind: bytes = b"2") -> bytes:
+    """Return the entry of a symbolic link, or of a hard link when `kind` is b"1"."""
+    return entry(name, kind=kind, target=target)
+
+
+def record(key: bytes, value: bytes) -> bytes:
+    """Return one line of a pax header; its length counts its own digits."""
+    rest = b" " + key + b"=" + value + b"\n"
+    size = len(rest)
+    while size != len(rest) + len(b"%d" % size):
+        size = len(rest) + len(b"%d" % size)
+    return b"%d" % size + rest
+
+
+def pax(kind: bytes = b"x", **values: bytes) -> bytes:
+    """Return a pax header; in a key, `__` stands for a dot."""
+    records = [record(key.replace("__", ".").encode(), v) for key, v in values.items()]
+    return entry(b"pax", b"".join(records), kind)
+
+
+def gnu_long(value: bytes, kind: bytes = b"L") -> bytes:
+    """Return GNU tar's way to say a long name, or a long link target when `kind` is b"K"."""
+    return entry(b"././@LongLink", value + b"\0", kind)
+
+
+def with_good(*entries: bytes, end: bytes = END) -> bytes:
+    """Return a tar archive that a pull would accept but for these entries behind the good ones."""
+    return b"".join([entry(name.encode(), data) for name, data in GOOD.items()]) + (
+        b"".join(entries) + end
+    )

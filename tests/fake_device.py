@@ -29,23 +29,23 @@ _ROOTED = re.compile(
 _MODULE = "system_dlkm/lib/modules/any/kernel/kernel/kheaders.ko"
 
 _TOOLS = {
-    "uname": "#!/bin/sh\ncat {root}/uname\n",
-    "getprop": "#!/bin/sh\n[ $1 = ro.build.type ] && echo userdebug || echo 1\n",
-    "getenforce": "#!/bin/sh\necho Enforcing\n",
-    "id": '#!/bin/sh\n[ "$FAKE_ROOT" = 1 ] && echo 0 || echo 2000\n',
-    "insmod": """#!/bin/sh
+    "uname": "cat {root}/uname\n",
+    "getprop": "[ $1 = ro.build.type ] && echo userdebug || echo 1\n",
+    "getenforce": "echo Enforcing\n",
+    "id": '[ "$FAKE_ROOT" = 1 ] && echo 0 || echo 2000\n',
+    "insmod": """\
 echo "insmod $1" >>{root}.log
 [ "$FAKE_ROOT" = 1 ] || {{ echo "insmod: failed to load $1: Operation not permitted" >&2; exit 1; }}
 [ ! -e {root}/refuse ] || {{ echo "insmod: failed to load $1: Exec format error" >&2; exit 1; }}
 mkdir -p {root}/sys/module/kheaders
 cp {root}/payload {root}/sys/kernel/kheaders.tar.xz
 """,
-    "rmmod": """#!/bin/sh
+    "rmmod": """\
 echo "rmmod $1" >>{root}.log
 rm -r {root}/sys/module/kheaders {root}/sys/kernel/kheaders.tar.xz
 """,
     # AOSP's: a user, then a command.
-    "su": '#!/bin/sh\n[ "$1" = 0 ] || exit 1\nshift\nFAKE_ROOT=1 exec "$@"\n',
+    "su": '[ "$1" = 0 ] || exit 1\nshift\nFAKE_ROOT=1 exec "$@"\n',
 }
 
 # What a script's packets (1 stdout, 2 stderr, 3 exit status) become on the wire.
@@ -106,6 +106,11 @@ class FakeDevice(FakeServer):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
 
+    def tool(self, name: str, script: str) -> None:
+        """Put a command into the device's `bin`."""
+        self.write(f"bin/{name}", f"#!/bin/sh\n{script}\n".encode())
+        (self.root / "bin" / name).chmod(0o755)
+
     @property
     def log(self) -> list[str]:
         """Return the modules that were loaded and unloaded, in order, by base name."""
@@ -130,8 +135,7 @@ class FakeDevice(FakeServer):
             note = struct.pack("<III", 4, len(build_id), 3) + b"GNU\0" + build_id
             self.write("sys/kernel/notes", note)
         for name, text in _TOOLS.items():
-            self.write(f"bin/{name}", text.format(root=self.root).encode())
-            (self.root / "bin" / name).chmod(0o755)
+            self.tool(name, text.format(root=self.root))
 
     def _handler(self, service: str) -> Handler | None:
         if service.startswith("shell,v2,raw:"):

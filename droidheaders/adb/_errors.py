@@ -66,23 +66,28 @@ def mapped(peer: Peer, doing: str) -> Iterator[None]:
         ) from error
 
 
+def adb_command(serial: str) -> str:
+    """Return how an adb command for this device begins, for a person to type into a shell."""
+    return f"adb -s {shlex.quote(printable(serial))}"
+
+
 def state_error(serial: str, state: str, note: str = "") -> NoDeviceError:
     """Return the error for a device that is listed but not usable in `state` (adb's own word)."""
-    quoted = shlex.quote(printable(serial))
+    adb = adb_command(serial)
     sentence, hint = {
-        "offline": ("is offline", f"replug it, or `adb -s {quoted} reconnect`"),
+        "offline": ("is offline", f"replug it, or `{adb} reconnect`"),
         "unauthorized": (
             "has not authorised this computer",
             "unlock it and accept the USB debugging dialog on its screen",
         ),
-        "authorizing": ("is still authorising", f"`adb -s {quoted} wait-for-device`"),
-        "connecting": ("is still connecting", f"`adb -s {quoted} wait-for-device`"),
+        "authorizing": ("is still authorising", f"`{adb} wait-for-device`"),
+        "connecting": ("is still connecting", f"`{adb} wait-for-device`"),
         "no permissions": (
             "may not be opened by you over USB",
             "add its udev rule (package android-sdk-platform-tools-common) and join the group "
             "plugdev, then replug it",
         ),
-    }.get(state, (f"is in state {printable(state)}", f"boot it: `adb -s {quoted} reboot`"))
+    }.get(state, (f"is in state {printable(state)}", f"boot it: `{adb} reboot`"))
     extra = f": {printable(note)}" if note else ""
     return NoDeviceError(f"device {printable(serial)} {sentence}{extra}", hint)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from droidheaders.adb._errors import mapped, state_error
+from droidheaders.adb._errors import adb_command, mapped, state_error
 from droidheaders.adb.devices import Attached
 from droidheaders.adb.root import Root
 from droidheaders.adb.shell import CLOSE_STDIN, ShellResult, ShellStream, not_shell_v2
@@ -55,6 +55,11 @@ class Device:
     def name(self) -> str:
         """How a message calls it."""
         return f"device {printable(self.serial)}"
+
+    @property
+    def adb(self) -> str:
+        """How an adb command for it begins, for a person to type into a shell."""
+        return adb_command(self.serial)
 
     def __repr__(self) -> str:
         return f"Device({self.serial!r}, transport_id={self.transport_id})"

@@ -25,10 +25,18 @@ CLOSE_STDIN = _HEADER.pack(4, 0)
 _CHUNK = 256 * 1024
 _STDERR_LIMIT = 64 * 1024
 _RESULT_LIMIT = 16 << 20
+# adbd's buffer for a packet is 1 MiB (MAX_PAYLOAD), and was less.
+_PACKET_LIMIT = 16 << 20
+# What may come besides stdout before somebody is taken to be flooding us.
+_FLOOD = 64 << 20
 
 
 class NotShellV2Error(ValueError):
-    """What came is not shell v2."""
+    """What came is not shell v2, from its first byte on."""
+
+
+class BrokenPacketError(ValueError):
+    """What came was shell v2, and then something that no adbd sends."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ class ShellDecoder:
     def __init__(self) -> None:
         self.status: int | None = None
         self.stderr = bytearray()
+        self._begun = False
         self._header = bytearray()
         self._id = 0
         self._left = 0
@@ -56,7 +65,7 @@ class ShellDecoder:
     def feed(self, data: bytes | memoryview) -> bytes:
         """Return the stdout bytes in `data`, also those of an incomplete packet.
 
-        Raises NotShellV2Error on a packet that no shell v2 sends.
+        Raises NotShellV2Error when the first packet is none, BrokenPacketError for a later one.
         """
         view = memoryview(data)
         stdout: list[memoryview] = []
@@ -70,11 +79,17 @@ class ShellDecoder:
             self._header += view[:missing]
             view = view[missing:]
             if len(self._header) == _HEADER.size:
-                self._id, self._left = _HEADER.unpack(self._header)
-                self._header.clear()
-                if self._id not in (_STDOUT, _STDERR, _EXIT):
-                    raise NotShellV2Error(f"packet id {self._id}")
+                self._packet()
         return b"".join(stdout)
+
+    def _packet(self) -> None:
+        """Take the header that is complete, and check that adbd may have sent it."""
+        self._id, self._left = _HEADER.unpack(self._header)
+        self._header.clear()
+        if self._id not in (_STDOUT, _STDERR, _EXIT) or self._left > _PACKET_LIMIT:
+            what = f"a packet of kind {self._id} and {self._left} bytes"
+            raise BrokenPacketError(what) if self._begun else NotShellV2Error(what)
+        self._begun = True
 
     def _payload(self, piece: memoryview, stdout: list[memoryview]) -> None:
         if self._id == _STDOUT:
@@ -92,7 +107,8 @@ class ShellStream:
     A context manager; leaving it early is allowed, closes the connection at once, and the device
     ends the command when it next writes. Reading raises DeviceTimeoutError when nothing comes for
     `idle_timeout` seconds (or `deadline`, a `time.monotonic()`, passes), and DeviceLostError when
-    the connection closes without an exit status. One thread reads a stream.
+    the connection closes without an exit status, when what comes is not adb's protocol any more, or
+    is 64 MiB without any stdout. One thread reads a stream.
     """
 
     def __init__(
@@ -111,6 +127,7 @@ class ShellStream:
         self._buffer = memoryview(bytearray(_CHUNK))
         self._ready: deque[memoryview] = deque()
         self._ended = False
+        self._silence = 0  # bytes since the last of stdout
 
     def __enter__(self) -> Self:
         return self
@@ -155,16 +172,14 @@ class ShellStream:
         while piece := self.read(_CHUNK):
             stdout += piece
             if len(stdout) > _RESULT_LIMIT:
-                raise DeviceLostError(
-                    f"{self._peer.name} sends without end where a short answer was expected",
-                    "look at what runs there: adb shell ps",
-                )
+                raise self._endless()
         return ShellResult(bytes(stdout), self.stderr, self.status)
 
     def take_stderr_line(self) -> bytes:
         """Take the first line off stderr, waiting for it; stdout that comes meanwhile is kept."""
         while b"\n" not in self._decoder.stderr and self._fill():
-            pass
+            if sum(map(len, self._ready)) > _RESULT_LIMIT:
+                raise self._endless()
         line, _, rest = self._decoder.stderr.partition(b"\n")
         self._decoder.stderr[:] = rest
         return bytes(line)
@@ -195,12 +210,27 @@ class ShellStream:
             stdout = self._decoder.feed(self._buffer[:got])
         except NotShellV2Error as error:
             raise not_shell_v2(self._peer) from error
+        except BrokenPacketError as error:
+            raise DeviceLostError(
+                f"{self._peer.name} broke adb's shell protocol in the middle: it sent {error}",
+                "run the same command again, over another cable or port if it is USB",
+            ) from error
+        self._silence += got
         if stdout:
             self._ready.append(memoryview(stdout))
+            self._silence = 0
+        if self._silence > _FLOOD:
+            raise self._endless()
         self._ended = self._decoder.status is not None
         if self._ended:
             self.close()
         return True
+
+    def _endless(self) -> DeviceLostError:
+        return DeviceLostError(
+            f"{self._peer.name} sends without end where a short answer was expected",
+            "look at what runs there: adb shell ps",
+        )
 
     def _patience(self) -> float:
         if self._deadline is None:

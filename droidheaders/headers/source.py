@@ -7,6 +7,7 @@ module undoes it itself (a trap unloads it), so that nothing stays even when thi
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -159,7 +160,7 @@ def _stream(
             raise HeadersError(
                 f"{device.name} could not unload the kheaders module that was loaded for this:"
                 f" {_last_line(shell.stderr)}",
-                f"adb -s {device.serial} shell su 0 rmmod kheaders",
+                f"{device.adb} shell su 0 rmmod kheaders",
             )
 
 
@@ -209,17 +210,22 @@ def _sizes(
     """Take the first line apart: was the module loaded, and what comes, each with its size."""
     words = line.decode("ascii", "replace").split()
     names, numbers = words[3::2], words[2::2]
-    sizes = [(name, int(n)) for name, n in zip(names, numbers, strict=False) if n.isdigit()]
+    sizes = [
+        (name, int(n))
+        for name, n in zip(names, numbers, strict=False)
+        if re.fullmatch(r"\d{1,15}", n)
+    ]
     if (
         words[:1] != [f"@{nonce}"]
         or len(sizes) != len(numbers)
+        or not all(map(str.isprintable, names))
         or not (names and (names[0] in ARCHIVES or names[0].endswith("/kheaders.ko")))
         or any(size > _EXTRAS.get(name, -1) for name, size in sizes[1:])
     ):
         raise DeviceLostError(
             f"{device.name} answered {printable(line.decode('utf-8', 'replace'), 80)!r}"
             f" when asked for the archive of {probe.kernel}",
-            f"adb -s {device.serial} shell",
+            f"{device.adb} shell",
         )
     return words[1] == "1", sizes
 
@@ -228,7 +234,7 @@ def _explained(device: Device, path: str, chunks: Iterator[bytes]) -> Iterator[b
     try:
         yield from chunks
     except DeviceLostError as e:
-        if type(e) is DeviceLostError:
+        if type(e) is DeviceLostError and path in ARCHIVES:
             # Until "kheaders: Use array declaration instead of char" (6.3), FORTIFY_SOURCE saw
             # one byte there, and reading the file was a BUG.
             e.hint = (
@@ -250,17 +256,17 @@ def _refusal(device: Device, probe: Probe, shell: ShellStream) -> DroidheadersEr
     if shell.status in (_NO_LOAD, _NO_ARCHIVE):
         return HeadersError(
             f"{name} has a kheaders module that {kernel} did not load: {reason}",
-            f"adb -s {device.serial} shell dmesg | tail",
+            f"{device.adb} shell dmesg | tail",
         )
     if shell.status == _NO_READ:
         archive = probe.archive.path if probe.archive else ARCHIVES[0]
         return HeadersError(
             f"{archive} on {name} ({kernel}) cannot be read",
-            f"adb -s {device.serial} shell ls -lZ {archive}",
+            f"{device.adb} shell ls -lZ {archive}",
         )
     return HeadersError(
         f"{name} ({kernel}) ended the search for its archive with status {shell.status}: {reason}",
-        f"adb -s {device.serial} shell",
+        f"{device.adb} shell",
     )
 
 

@@ -28,7 +28,9 @@ _KINDS = {
     b"5": DIRECTORY,
     b"6": "fifo",
 }
-_EMPTY = frozenset(_KINDS.values()) - {FILE}
+_SPARSE = b"S"
+_PAX, _GLOBAL, _LONG_NAME, _LONG_TARGET = b"x", b"g", b"L", b"K"
+_OURS = ("path", "linkpath", "size")  # of what a pax header may say
 
 
 @dataclass(slots=True)
@@ -84,42 +86,43 @@ def members(chunks: Iterator[bytes], limits: Limits) -> Iterator[Member]:
     """
     blocks = _Blocks(chunks)
     count = 0
-    extended: dict[str, bytes] = {}
-    while True:
-        header = bytes(blocks.take(BLOCK))
-        if header == _ZERO:
-            break
+    extended = _Extended()
+    while (header := bytes(blocks.take(BLOCK))) != _ZERO:
         count += 1
         if count > limits.entries:
             raise ArchiveError(f"has more than {limits.entries} entries")
         _check_sum(header)
-        size = _number(header[124:136])
-        flag = header[156:157]
-        if flag in b"xgLK":
+        if (flag := header[156:157]) in _Extended.FLAGS:
+            size = _number(header[124:136])
             if size > limits.extension:
                 raise ArchiveError("has an oversized extended header")
-            _extend(extended, flag, bytes(_content(blocks, size)))
+            extended.add(flag, bytes(_content(blocks, size)))
             continue
-        extended["size"] = extended.get("size", b"%d" % size)
-        yield _member(header, extended, blocks, limits)
-        extended = {}
+        yield _member(header, extended.values, blocks, limits)
+        extended = _Extended()
+    if extended.flags:
+        raise ArchiveError("has an extended header with no entry behind it")
     _check_end(blocks)
 
 
 def _member(header: bytes, extended: dict[str, bytes], blocks: _Blocks, limits: Limits) -> Member:
     flag = header[156:157]
     kind = _KINDS.get(flag, f"type {flag!r}")
-    size = _decimal(extended["size"])
-    if size > limits.file:
-        raise ArchiveError(f"has an entry of {size} bytes")
-    if size and kind in _EMPTY:
-        raise ArchiveError(f"has a {kind} with content")  # readers differ about what follows
     name = extended.get("path", _name(header))
     target = extended.get("linkpath", header[157:257].split(b"\0", 1)[0])
-    data = _content(blocks, size)
-    if kind == FILE and name.endswith(b"/"):
+    size = _decimal(extended["size"]) if "size" in extended else _number(header[124:136])
+    if flag == b"\0" and name.endswith(b"/"):
         kind = DIRECTORY  # how tar before ustar said so
-    return Member(name, kind, target, data)
+    # Of the rest, one reader makes something else than another.
+    if size > limits.file:
+        raise ArchiveError(f"has an entry of {size} bytes")
+    if flag == _SPARSE:
+        raise ArchiveError("has a sparse file")
+    if size and kind != FILE:
+        raise ArchiveError(f"has a {kind} with content")
+    if name.endswith(b"/") and kind != DIRECTORY:
+        raise ArchiveError(f"has a {kind} whose name ends in a slash")
+    return Member(name, kind, target, _content(blocks, size))
 
 
 def _name(header: bytes) -> bytes:
@@ -136,23 +139,54 @@ def _content(blocks: _Blocks, size: int) -> memoryview:
     return blocks.take(padded)[:size]
 
 
-def _extend(extended: dict[str, bytes], flag: bytes, data: bytes) -> None:
-    if flag == b"g":
-        return  # global defaults (git archive puts a comment here); none that names a file is ours
-    if flag in b"LK":
-        extended["path" if flag == b"L" else "linkpath"] = data.rstrip(b"\0")
-        return
-    while data:
-        length, space, _ = data.partition(b" ")
-        end = _decimal(length) if space else 0
-        record = data[len(length) + 1 : end]
-        if end <= len(length) + 1 or len(record) != end - len(length) - 1 or record[-1:] != b"\n":
-            raise ArchiveError("has a malformed pax header")
-        key, equals, value = record[:-1].partition(b"=")
-        if not equals:
-            raise ArchiveError("has a malformed pax header")
-        extended[key.decode("utf-8", "replace")] = value
-        data = data[end:]
+class _Extended:
+    """What the headers before an entry's own say about it: `path`, `linkpath`, `size` and others.
+
+    Where two of them may say the same, readers differ about which one counts, so that is refused.
+    """
+
+    FLAGS = (_PAX, _GLOBAL, _LONG_NAME, _LONG_TARGET)
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+        self.flags: list[bytes] = []
+
+    def add(self, flag: bytes, data: bytes) -> None:
+        """Take in one extended header; ArchiveError when it is malformed or one too many."""
+        if flag == _GLOBAL:  # `git archive` puts a comment there
+            if any(_counts(key) for key, _ in _records(data)):
+                raise ArchiveError("has a global header that names or measures entries")
+            return
+        if flag in self.flags or (self.flags and _PAX in (flag, *self.flags)):
+            raise ArchiveError("has an entry with two extended headers")
+        self.flags.append(flag)
+        if flag == _PAX:
+            self.values.update(_records(data))
+        else:
+            self.values["path" if flag == _LONG_NAME else "linkpath"] = data.rstrip(b"\0")
+        if any(key.startswith("GNU.sparse.") for key in self.values):
+            raise ArchiveError("has a sparse file")
+        if b"" in (self.values.get(key) for key in _OURS):
+            raise ArchiveError("has a malformed extended header")
+
+
+def _counts(key: str) -> bool:
+    return key in _OURS or key.startswith("GNU.sparse.")
+
+
+def _records(data: bytes) -> list[tuple[str, bytes]]:
+    """Take a pax header apart: "LENGTH KEY=VALUE\\n", where the length counts all of it."""
+    records = []
+    at = 0
+    while at < len(data):
+        space = data.find(b" ", at, at + 20)
+        end = at + _decimal(data[at : max(space, at)])
+        key, equals, value = data[space + 1 : end].partition(b"=")
+        if not (space < end <= len(data) and equals and value.endswith(b"\n")):
+            raise ArchiveError("has a malformed extended header")
+        records.append((key.decode("utf-8", "replace"), value[:-1]))
+        at = end
+    return records
 
 
 def _check_sum(header: bytes) -> None:
@@ -164,20 +198,16 @@ def _check_sum(header: bytes) -> None:
 def _number(field: bytes) -> int:
     if field[0] & 0x80:  # GNU base-256, for values that octal cannot hold
         return int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big")
-    digits = field.strip(b" \0")
-    if not digits:
-        return 0
-    try:
-        if digits.isdigit():  # int() alone would take "+7" and "1_0"
-            return int(digits, 8)
-    except ValueError:
-        pass
-    raise ArchiveError("has a damaged tar header, or is not a tar archive")
+    # int() alone would take "+7" and "1_0", and readers differ about a NUL before the digits.
+    digits = field.rstrip(b" \0").lstrip(b" ")
+    if not digits or digits.strip(b"01234567"):
+        raise ArchiveError("has a damaged tar header, or is not a tar archive")
+    return int(digits, 8)
 
 
 def _decimal(text: bytes) -> int:
     if not text.isdigit() or len(text) > 20:
-        raise ArchiveError("has a malformed pax header")
+        raise ArchiveError("has a malformed extended header")
     return int(text)
 
 

@@ -101,6 +101,8 @@ class _Tree:
                 self._claim(name, DIRECTORY)
                 os.mkdir(self.base + name, 0o755)
         elif member.kind == SYMLINK:
+            if len(member.target) > self._limits.name:
+                raise ArchiveError(f"has a link to a name of {len(member.target)} bytes")
             self._claim(name, SYMLINK)
             self._links[name] = os.fsdecode(member.target)
         else:
@@ -164,22 +166,25 @@ def _path(raw: bytes, limits: Limits) -> str:
         name = name[2:]
     name = name.rstrip("/")
     parts = name.split("/")
-    if name not in ("", ".") and (
-        "" in parts or "." in parts or ".." in parts or not name.isprintable()
-    ):
+    # A backslash separates components where bundles may be copied to, and no header has one.
+    plain = name.isprintable() and "\\" not in name and not {"", ".", ".."}.intersection(parts)
+    if not raw or not (plain or name in ("", ".")):
         raise ArchiveError(f"has a name that is no plain path: {name[:80]!r}")
-    if len(parts) > limits.depth or max(map(len, parts)) > limits.component:
+    if len(parts) > limits.depth or max(len(p.encode()) for p in parts) > limits.component:
         raise ArchiveError(f"has a name that is too deep or too long: {name[:80]!r}")
     return "" if name == "." else name
 
 
 def _link_rule(name: str, links: dict[str, str], known: dict[str, str]) -> str:
     """Return why the link may not be made, or "" when it leads to a file or directory inside."""
+    as_directory = False
     for _ in range(_MAX_LINK_CHAIN):
-        if links[name].startswith("/"):
-            return "absolute symlink"
+        target = links[name]
+        if not target or target.startswith("/"):
+            return "absolute symlink" if target else "symlink to nowhere"
+        as_directory |= target.endswith(("/", "/."))
         parts = name.split("/")[:-1]
-        steps = [step for step in links[name].split("/") if step not in ("", ".")]
+        steps = [step for step in target.split("/") if step not in ("", ".")]
         for i, step in enumerate(steps, 1):
             if step != "..":
                 parts.append(step)
@@ -195,5 +200,5 @@ def _link_rule(name: str, links: dict[str, str], known: dict[str, str]) -> str:
                 return "symlink through a symlink" if kind == SYMLINK else "symlink to nowhere"
         name = "/".join(parts)
         if known[name] != SYMLINK:
-            return ""
+            return "symlink to nowhere" if as_directory and known[name] == FILE else ""
     return "symlink in a circle"

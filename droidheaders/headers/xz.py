@@ -1,7 +1,7 @@
 """The archive's xz layer: one stream, decompressed in a thread, whole or refused.
 
-Python's LZMADecompressor is silent about a missing last byte, about junk behind the stream and
-about a second stream, so each of these is asked for here.
+Python's LZMADecompressor is silent about a missing last byte, about junk behind the stream, about
+a second stream and about a missing checksum, so each of these is asked for here.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import BinaryIO
 from droidheaders.headers.limits import MIB, ArchiveError, Limits
 
 MAGIC = b"\xfd7zXZ\x00"
+_CHECKS = (lzma.CHECK_CRC32, lzma.CHECK_CRC64, lzma.CHECK_SHA256)
 _STEP = MIB
 _SLACK = MIB  # below this much output a ratio means nothing
 _QUEUED = 6
@@ -149,6 +150,8 @@ class XzStream:
             raise ArchiveError("is empty")
         if not xz.eof:
             raise ArchiveError(f"is cut off: its xz stream has no end after {self.size} bytes")
+        if xz.check not in _CHECKS:  # liblzma passes over a check that it does not know
+            raise ArchiveError("has no checksum that can be verified")
         self.sha256 = self._sha.hexdigest()
 
     def _explain(self, error: lzma.LZMAError) -> str:

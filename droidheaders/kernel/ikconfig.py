@@ -16,6 +16,8 @@ def decompress(config_gz: bytes) -> bytes:
         raise ValueError(f"is no gzip file: {e}") from None
     if not gzip.eof:
         raise ValueError("is cut off, or too large")
+    if gzip.unused_data:
+        raise ValueError("goes on behind its end")
     if b"CONFIG_" not in config:
         raise ValueError("holds no configuration")
     return config

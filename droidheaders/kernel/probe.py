@@ -125,7 +125,7 @@ def probe(device: Device) -> Probe:
     except ValueError as e:
         raise DeviceLostError(
             f"{device.name} did not answer the questions about its kernel: {e}",
-            f"adb -s {device.serial} shell uname -a",
+            f"{device.adb} shell uname -a",
         ) from e
     except HeadersError as e:
         raise HeadersError(f"{device.name} {e.message}", e.hint) from None

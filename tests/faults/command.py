@@ -81,7 +81,7 @@ class Command:
 
     def pulls(self, device: FakeDevice, *arguments: str) -> Bundle:
         """Pull with nothing in the way; return the bundle."""
-        ended = self.run(device, *arguments, "pull")
+        ended = self.run(device, "pull", *arguments)
         assert ended.status == 0, ended.err
         [bundle] = [b for b in verified_or_none(self.cache) if f"{b.headers}\n" == ended.out]
         return bundle

@@ -95,32 +95,40 @@ finally:
     assert done.stderr.splitlines()[-1] == ""
 
 
-def killed_at_random(puller: Puller, seed: int) -> bool:
-    """Start a pull, kill it after a random time, and tell whether it was still alive."""
-    alive = random.Random(seed).uniform(0.1, 0.6)
+def kill_at_random(puller: Puller, seed: int, within: float) -> bool:
+    """Pull into an empty cache, kill that at a random time, and tell whether it was still alive.
+
+    `within` is about how long a pull takes here, in seconds.
+    """
+    for path in puller.cache.glob("kernels/[!.]*"):
+        path.rename(path.with_name(f".staging-{seed}"))
     with puller.start("pull") as process:
-        time.sleep(alive)
+        time.sleep(random.Random(seed).uniform(0.2, 1.0) * within)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=60)
     puller.check()
-    if random.Random(seed).random() < 0.2:
+    if seed % 5 == 0:
         puller.pull()
-        for path in puller.cache.glob("kernels/[!.]*"):
-            path.rename(path.with_name(f".staging-{seed}"))
     return process.returncode == -signal.SIGKILL
+
+
+def kill(puller: Puller, seeds: range) -> int:
+    """Kill a pull with each seed; return how many were alive."""
+    started = time.monotonic()
+    puller.pull()
+    within = time.monotonic() - started
+    killed = sum(kill_at_random(puller, seed, within) for seed in seeds)
+    puller.pull()
+    return killed
 
 
 @pytest.mark.full
 def test_two_hundred_random_kills(puller: Puller) -> None:
-    killed = sum(killed_at_random(puller, seed) for seed in range(200))
-    assert killed > 50, "most pulls were over before they could be killed"
-    puller.pull()
+    assert kill(puller, range(200)) > 50, "most pulls were over before they could be killed"
 
 
 def test_some_random_kills(puller: Puller) -> None:
-    for seed in range(1000, 1010):
-        killed_at_random(puller, seed)
-    puller.pull()
+    assert kill(puller, range(1000, 1010))
 
 
 def test_what_kills_left_is_swept(puller: Puller) -> None:
