@@ -1,0 +1,52 @@
+"""What fuzzing begins with: archives of every shape that the tests know, good and bad."""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests import archives
+from tests.archives import RELEASE, with_good
+from tests.faults import test_cves, test_limits, test_links, test_paths, test_tar_headers
+from tests.fuzz.targets import SMALL
+
+_LARGEST = 1 << 16  # a large one makes every run slow, and shows nothing new
+
+
+def seeds(target: str) -> list[bytes]:
+    """Return inputs for one of the targets."""
+    found = {"tar": _tars, "xz": _streams, "module": _modules}[target]()
+    return [seed for seed in dict.fromkeys(found) if len(seed) <= _LARGEST]
+
+
+def _tars() -> Iterator[bytes]:
+    tables = (
+        test_paths.REFUSED,
+        test_links.REFUSED,
+        test_tar_headers.REFUSED,
+        test_cves.CVES,
+    )
+    for case in (case for table in tables for case in table):
+        made = case.values[0]
+        yield made(Path("/tmp")) if callable(made) else made  # type: ignore[misc]
+    for case in (*test_links.ODD, *test_links.KEPT, *test_tar_headers.ACCEPTED):
+        made = case.values[0]
+        yield with_good(made(Path("/tmp")) if callable(made) else made)  # type: ignore[arg-type]
+    for kind in (0, 1, 2):
+        yield archives.tar(kind=kind, links={"include/l.h": "linux/sched.h"})
+
+
+def _streams() -> Iterator[bytes]:
+    for case in (*test_limits.STREAMS, *test_limits.ACCEPTED):
+        data = case.values[0]
+        assert isinstance(data, bytes)
+        yield b"\x40" + data
+    yield b"\x00" + lzma.compress(b"")
+
+
+def _modules() -> Iterator[bytes]:
+    yield archives.module(SMALL)
+    yield archives.module(SMALL, release=RELEASE + "-other")
+    yield archives.module(SMALL, stated=1)
+    yield archives.module(SMALL)[:-5]
