@@ -1,6 +1,6 @@
 """Measure droidheaders against doing the same by hand, on real guests.
 
-    scripts/bench [--runs N] [--guests 6.1-arm64,6.1-x86_64] [--only unpack,pull,boot]
+    scripts/bench [--runs N] [--guests 6.1-arm64,6.1-x86_64] [--only boot,pull,unpack,cache]
 
 Contenders take turns in one run (A B A B …), so that a machine whose speed drifts is unfair to
 neither; the figures are medians. Everything is written to a tmpfs: a journaling disk, or one after
@@ -11,9 +11,13 @@ Exits with 1 when a figure misses its bound.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import io
 import json
+import lzma
 import os
 import platform
+import re
 import shutil
 import statistics
 import subprocess
@@ -26,10 +30,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from droidheaders.cache import Bundle, Cache
+from droidheaders.cache.space import measure as measure_space
+from droidheaders.cache.space import on_disk
+from droidheaders.cache.verify import damage
+from droidheaders.errors import DroidheadersError
+from droidheaders.guest import kernel, kheaders, recipes
+from droidheaders.guest.data import cache_dir
+from droidheaders.guest.mirror import mirror
+from droidheaders.guest.packages import Packages
+from droidheaders.guest.packages import unpack as unpack_packages
 from droidheaders.headers.limits import Limits
 from droidheaders.headers.tar import members
 from droidheaders.headers.unpack import unpack
 from droidheaders.headers.xz import XzStream
+from droidheaders.kernel import KernelIdentity
 
 DROIDHEADERS = [sys.executable, "-m", "droidheaders", "--no-progress", "-q"]
 MODULE = "/system_dlkm/lib/modules/$(uname -r)/kernel/kernel/kheaders.ko"
@@ -112,8 +127,88 @@ def bench_unpack(archive: Path, work: Path, runs: int) -> Iterator[Figure]:
         (empty(theirs), lambda: run("tar", "xJf", str(archive), "-C", str(theirs))),
         (empty(python), unpack_tarfile),
     )
-    yield Figure("unpack, in process, to tar xJf", a / b, "x", 1.0, f"{a:.3f} s to {b:.3f} s")
-    yield Figure("unpack, in process, to tarfile", a / c, "x", 0.35, f"{a:.3f} s to {c:.3f} s")
+    yield Figure("unpack, in process, to tar xJf", a / b, "x", 0.95, f"{a:.3f} s to {b:.3f} s")
+    yield Figure("unpack, in process, to tarfile", a / c, "x", 0.3, f"{a:.3f} s to {c:.3f} s")
+
+
+def put(cache: Cache, archive: Path, release: str) -> Bundle:
+    """Unpack and commit an archive as a pull does, without a device."""
+    identity = KernelIdentity(release, "#1", "aarch64", hashlib.sha1(release.encode()).hexdigest())
+    with cache.stage() as staging, archive.open("rb") as file, staging.archive.open("xb") as copy:
+        staging.headers.mkdir()
+        stream = XzStream(iter(lambda: file.read(1 << 16), b""), copy=copy)
+        share = cache.neighbours(identity).share
+        done = unpack(members(iter(stream), Limits()), staging.headers, Limits(), share)
+        meta = {"archive": {"sha256": stream.sha256}, "symlinks": done.symlinks}
+        return cache.commit(staging, identity, meta, done.sha256)
+
+
+def bench_cache(archive: Path, older: Path, work: Path, disk: Path, runs: int) -> Iterator[Figure]:
+    """Commit a kernel and its neighbour, and verify them; in process.
+
+    What sharing saves is the writing, which costs nothing on a tmpfs: so on a disk as well.
+    """
+    store, theirs = work / "store", work / "tar"
+    cache = Cache(store)
+    first, tar = paired(
+        runs,
+        (empty(store), lambda: put(cache, archive, "new")),
+        (empty(theirs), lambda: run("tar", "xJf", str(archive), "-C", str(theirs))),
+    )
+    detail = f"{first:.3f} s to {tar:.3f} s"
+    yield Figure("unpack, manifest and commit, to tar xJf", first / tar, "x", 1.25, detail)
+
+    for what, directory, bound in (("tmpfs", store, None), ("disk", disk / "store", 0.8)):
+        elsewhere = Cache(directory)
+
+        def older_alone(directory: Path = directory, elsewhere: Cache = elsewhere) -> None:
+            empty(directory)()
+            put(elsewhere, older, "old")
+            os.sync()
+
+        second, alone = paired(
+            runs,
+            (older_alone, lambda: put(elsewhere, archive, "new")),  # noqa: B023
+            (empty(directory), lambda: put(elsewhere, archive, "new")),  # noqa: B023
+        )
+        detail = f"{second:.3f} s to {alone:.3f} s"
+        yield Figure(f"a second kernel of the series, {what}", second / alone, "x", bound, detail)
+    empty(store)()
+    put(cache, older, "old")
+    bundle = put(cache, archive, "new")
+    spaces = [measure_space(b.path) for b in cache.bundles()]
+    own_size = on_disk(spaces) - on_disk(
+        [measure_space(b.path) for b in cache.bundles() if b != bundle]
+    )
+    whole = on_disk([measure_space(bundle.path)])
+    detail = (
+        f"{own_size / 1e6:.1f} MB of {whole / 1e6:.1f} MB, {archive.stat().st_size / 1e6:.1f} MB"
+    )
+    detail += " of it the archive"
+    yield Figure("a second kernel of the series, disk", own_size / whole, "x", 0.1, detail)
+    (seconds,) = paired(runs, (lambda: None, lambda: damage(bundle.path)))
+    yield Figure("cache verify, a bundle, in process", seconds, "s", 0.25, "")
+
+
+def bench_many(name: str, serial: str, work: Path, runs: int) -> Iterator[Figure]:
+    """Pull one kernel with eight processes at once, against one."""
+    cache = work / "cache"
+    environment = {"DROIDHEADERS_CACHE": str(cache)}
+    command = [*DROIDHEADERS, "pull", "-s", serial]
+
+    def eight() -> None:
+        started = [
+            subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
+            for _ in range(8)
+        ]
+        if any(process.wait() for process in started):
+            raise SystemExit("a pull failed")
+
+    many, one = paired(
+        runs, (empty(cache), eight), (empty(cache), lambda: run(*command, env=environment))
+    )
+    detail = f"{many:.3f} s to {one:.3f} s"
+    yield Figure(f"eight pulls at once, {name}, to one", many / one, "x", 1.3, detail)
 
 
 def bench_pull(name: str, serial: str, work: Path, runs: int) -> Iterator[Figure]:
@@ -159,9 +254,34 @@ def bench_pull(name: str, serial: str, work: Path, runs: int) -> Iterator[Figure
     )
     empty(cache)()
     peak = peak_memory([*DROIDHEADERS, "pull", "-s", serial], environment)
-    yield Figure(f"peak memory of a cold pull, {name}", peak, "MB", 150, "")
+    yield Figure(f"peak memory of a cold pull, {name}", peak, "MB", 120, "")
     (warm,) = paired(runs, (lambda: None, pull))
     yield Figure(f"warm pull, {name}", warm, "s", 0.35, "")
+
+
+def bench_memory(work: Path) -> Iterator[Figure]:
+    """Unpack, in a process of its own, an archive of the largest files and dictionary allowed."""
+    archive, target, limits = work / "large.tar.xz", work / "large", Limits()
+    empty(target)()
+    dictionary = {"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 64 << 20}
+    with (
+        lzma.open(archive, "wb", filters=[dictionary]) as file,
+        tarfile.open(fileobj=file, mode="w|") as tar,
+    ):
+        for number in range((80 << 20) // limits.file):
+            info = tarfile.TarInfo(f"include/large{number}.h")
+            info.size = limits.file
+            tar.addfile(info, io.BytesIO(os.urandom(limits.file)))
+    script = (
+        "import sys; from pathlib import Path; from droidheaders.transfer import *\n"
+        "import adbutils, re\n"
+        "stream = XzStream(iter(lambda f=open(sys.argv[1], 'rb'): f.read(1 << 16), b''))\n"
+        "unpack(members(iter(stream), Limits()), Path(sys.argv[2]), Limits())\n"
+        # Not what wait4(2) says: that counts this process, from fork to exec, and it has packed.
+        "print(re.search(r'VmHWM: *\\t *(\\d+)', open('/proc/self/status').read())[1])\n"
+    )
+    peak = int(run(sys.executable, "-c", script, str(archive), str(target))) * 1024 / 1e6
+    yield Figure("peak memory, largest files and dictionary", peak, "MB", 120, "")
 
 
 def peak_memory(command: list[str], environment: dict[str, str]) -> float:
@@ -200,20 +320,52 @@ def guest(name: str) -> Iterator[str]:
         run(*DROIDHEADERS, "emulator", "stop", serial)
 
 
-def measure(options: argparse.Namespace, work: Path) -> Iterator[Figure]:
+def previous(name: str, work: Path) -> Path:
+    """Return the archive of a release before the guest's, packed as the guest's own is."""
+    recipe = recipes.load(name)
+    packages = Packages(cache_dir(), mirror(), [recipe.suite], recipe.arch)
+    _, headers = kernel.resolve(packages, recipe)
+    [newest] = [p.name for p in headers if p.name.endswith("-common")]
+    abi = int(re.findall(r"-(\d+)-common", newest)[0])
+    for older in range(abi - 1, 0, -1):
+        names = [p.name.replace(f"-{abi}-", f"-{older}-") for p in headers if "headers" in p.name]
+        try:
+            found = packages.find(names, recipe.debian_arch)
+        except DroidheadersError:
+            continue
+        unpack_packages(packages.fetch(found), work / "older")
+        common, own = (
+            next((work / "older/usr/src").glob(f"linux-headers-*{end}"))
+            for end in ("common", "[!n]")
+        )
+        kheaders.merge(own, common, recipe.arch, work / "older/tree")
+        kheaders.pack(work / "older/tree", work / "older.tar.xz", 0)
+        shutil.rmtree(work / "older")
+        return work / "older.tar.xz"
+    raise SystemExit(f"the mirror has nothing older than {newest}")
+
+
+def measure(options: argparse.Namespace, work: Path, disk: Path) -> Iterator[Figure]:
     """Yield the figures that were asked for, as they come."""
+    only = options.only.split(",")
     for name in options.guests.split(","):
         run(*DROIDHEADERS, "emulator", "setup", name)
-        if "boot" in options.only:
+        if "boot" in only:
             yield from bench_boot(name, min(options.runs, 5))
         with guest(name) as serial:
-            if "pull" in options.only:
+            if "pull" in only:
                 yield from bench_pull(name, serial, work, options.runs)
-            if "unpack" in options.only and name == options.guests.split(",")[0]:
+            if "unpack" in only and name == options.guests.split(",")[0]:
                 cache = {"DROIDHEADERS_CACHE": str(work / "archive")}
                 answer = run(*DROIDHEADERS, "pull", "--json", "-s", serial, env=cache)
                 archive = Path(json.loads(answer)["path"]).parent / "archive.tar.xz"
                 yield from bench_unpack(archive, work, options.runs)
+                yield from bench_memory(work)
+            if "cache" in only:
+                yield from bench_many(name, serial, work, options.runs)
+            if "cache" in only and name == options.guests.split(",")[0]:
+                archive = cache_dir() / "kernels" / name / "kheaders.tar.xz"
+                yield from bench_cache(archive, previous(name, work), work, disk, options.runs)
 
 
 def main() -> int:
@@ -223,13 +375,16 @@ def main() -> int:
     )
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--guests", default="6.1-arm64,6.1-x86_64")
-    parser.add_argument("--only", default="boot,pull,unpack")
+    parser.add_argument("--only", default="boot,pull,unpack,cache")
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}, ", end="")
     print(f"Python {platform.python_version()}, median of {options.runs}")
     missed = 0
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as work:
-        for f in measure(options, Path(work)):
+    with (
+        tempfile.TemporaryDirectory(dir="/dev/shm") as work,
+        tempfile.TemporaryDirectory(dir="/var/tmp") as disk,
+    ):
+        for f in measure(options, Path(work), Path(disk)):
             missed += f.missed
             verdict = "MISSED" if f.missed else "ok" if f.bound is not None else ""
             bound = "" if f.bound is None else f"<= {f.bound:g}"
