@@ -93,7 +93,7 @@ class Running:
         return True
 
     def cache_is_empty(self) -> bool:
-        top = (self.cache / "kernels", self.cache / "index")
+        top = [self.cache / name for name in ("kernels", "index", "locks")]
         return not [p for p in self.cache.rglob("*") if p not in top]
 
 
