@@ -59,6 +59,16 @@ class HeadersError(DroidheadersError):
     kind = "headers"
 
 
+class UnusableHeadersError(HeadersError):
+    """Headers came whole, and are those of another kernel, or good for nothing."""
+
+    kind = "unusable"
+
+    def describe(self) -> dict[str, str | int]:
+        """Return the error as `--json` shows it, with the state that a bundle would have."""
+        return super().describe() | {"state": "unusable"}
+
+
 class DeviceLostError(DroidheadersError):
     """The device or the adb server went away in the middle."""
 

@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import shlex
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from droidheaders import __version__
+from droidheaders import intake
 from droidheaders.cache import Bundle, Cache, Staging
-from droidheaders.errors import DeviceLostError, HeadersError
+from droidheaders.errors import DeviceLostError
 from droidheaders.headers import verify
 from droidheaders.headers.limits import ArchiveError, Limits, NotInFileError
 from droidheaders.headers.source import ArchiveStream, open_archive
 from droidheaders.headers.tar import members
 from droidheaders.headers.unpack import Share, Unpacked, unpack
 from droidheaders.headers.xz import XzStream
-from droidheaders.kernel import btf, compiler, ikconfig
 from droidheaders.kernel.identity import KernelIdentity
-from droidheaders.kernel.probe import CONFIG, Probe
+from droidheaders.kernel.probe import Probe
 from droidheaders.ui import Bar, printable, ui
 
 if TYPE_CHECKING:
@@ -80,13 +78,22 @@ def _attempt(
     ):
         share = cache.neighbours(probed.kernel).share
         archive, unpacked = _receive(device, source, probed, staging, share, cancel)
-        warnings = _keep_extras(source, staging)
-        for rule, count in unpacked.skipped.items():
-            warnings.append(f"left out {count} x {rule}, such as {unpacked.examples[rule]!r}")
-        for warning in warnings:
-            ui.warn(f"{printable(device.serial)}: {printable(warning)}")
-        meta = _meta(staging, probed, archive, unpacked) | {"warnings": warnings}
-        return cache.commit(staging, probed.kernel, meta, unpacked.sha256, replace=replace)
+        kernel = probed.kernel
+        sources = {"headers": source.path, "config": probed.config.path, "btf": probed.btf.path}
+        return intake.commit(
+            cache,
+            staging,
+            kernel,
+            unpacked,
+            source=printable(device.serial),
+            archive=archive,
+            sources=sources,
+            banner=probed.proc_version,
+            warnings=intake.keep_extras(source.extras, staging),
+            replace=replace,
+            page_size=probed.page_size,
+            kheaders_build_id=probed.kheaders_build_id,
+        )
 
 
 def _receive(
@@ -114,8 +121,8 @@ def _receive(
                 module.check(xz.size, probed.kernel)
             verify.verify(staging.headers, unpacked, probed.kernel)
         except ArchiveError as e:
-            raise HeadersError(
-                f"the archive {printable(source.path)} of {device.name} ({probed.kernel}) {e}",
+            raise e.of(
+                f"the archive {printable(source.path)} of {device.name} ({probed.kernel})",
                 f"{device.adb} pull {shlex.quote(printable(source.path))}",
             ) from e
     archive = {"sha256": xz.sha256, "size": xz.size, "path": source.path, "as": source.how}
@@ -128,45 +135,3 @@ def _watched(source: ArchiveStream, bar: Bar, cancel: threading.Event | None) ->
             raise Cancelled
         bar.update(len(chunk))
         yield chunk
-
-
-def _keep_extras(source: ArchiveStream, staging: Staging) -> list[str]:
-    """Write IKCONFIG and BTF beside the headers; a pull without them is still a pull."""
-    warnings = []
-    for path, data in source.extras.items():
-        try:
-            if path == CONFIG:
-                (staging.path / "config").write_bytes(ikconfig.decompress(data))
-            else:
-                btf.check(data)
-                (staging.path / "btf").write_bytes(data)
-        except ValueError as e:
-            warnings.append(f"{path} {e}, and is left out")
-    return warnings
-
-
-def _meta(
-    staging: Staging, probed: Probe, archive: dict[str, Any], unpacked: Unpacked
-) -> dict[str, Any]:
-    sources = {"headers": archive["path"]}
-    for part, file in (("config", probed.config), ("btf", probed.btf)):
-        if (staging.path / part).exists():
-            sources[part] = file.path
-    return {
-        "arch": probed.kernel.arch,
-        "compiler": verify.compiler(staging.headers) or compiler.of_banner(probed.proc_version),
-        "page_size": probed.page_size,
-        "archive": archive,
-        "headers": {
-            "files": unpacked.files,
-            "bytes": unpacked.bytes,
-            "directories": unpacked.directories,
-            "symlinks": len(unpacked.symlinks),
-            "skipped": unpacked.skipped,
-        },
-        "symlinks": unpacked.symlinks,
-        "sources": sources,
-        "kheaders_build_id": probed.kheaders_build_id,
-        "pulled": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "droidheaders": __version__,
-    }

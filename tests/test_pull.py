@@ -17,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
+from droidheaders.cache import Cache
 from droidheaders.cli.main import run
 from tests import archives
 from tests.adb.fake_server import Peer
-from tests.archives import GOOD, RELEASE, tar, xz
+from tests.archives import GOOD, RELEASE, WHOLE, tar, xz
 from tests.fake_device import FakeDevice
 
 ARCHIVE = xz(tar(GOOD | {"include/big.h": os.urandom(300_000)}))
@@ -104,6 +105,59 @@ def test_a_cached_kernel_costs_one_round_trip(tmp_path: Path, cli: Cli) -> None:
         assert answer["path"] == first[1].strip()
         assert len(device.scripts) == 1
         assert device.requests == ["host:devices-l", f"shell,v2,raw:{device.scripts[0]}"]
+
+
+VENDOR = WHOLE | {"include/linux/sched.h": b'#include "../../../drivers/vendor.h"\n'}
+
+
+def test_whole_headers_are_usable(tmp_path: Path, cli: Cli) -> None:
+    with FakeDevice(tmp_path / "device", xz(tar(WHOLE))) as device:
+        device.write("proc/config.gz", gzip.compress(b"CONFIG_64BIT=y\n"))
+        status, out, err = cli(device, "pull", "--json")
+        answer = json.loads(out)
+        assert (status, answer["state"], answer["missing"]) == (0, "usable", [])
+        assert "clang" in answer["checked_with"]
+        assert "usable, 13 files" in err
+        assert json.loads(cli(device, "pull", "--json")[1])["state"] == "usable"
+        shown = cli(None, "cache", "show", RELEASE)[1]
+        assert re.search("^state +usable .*clang", shown, re.MULTILINE)
+
+
+def test_what_partial_headers_lack_is_named(tmp_path: Path, cli: Cli) -> None:
+    with FakeDevice(tmp_path / "device", xz(tar(VENDOR))) as device:
+        status, out, err = cli(device, "pull", "--json")
+        answer = json.loads(out)
+        lacks = "../../../drivers/vendor.h, included by include/linux/sched.h"
+        assert (status, answer["state"], answer["missing"]) == (0, "partial", [lacks])
+        assert "partial, 13 files" in err
+        assert f"lack what many programs include: {lacks}; see" in err
+        assert "partial, cached" in cli(device, "pull")[2]
+        shown = json.loads(cli(None, "cache", "show", RELEASE, "--json")[1])
+        assert (shown["state"], shown["missing"]) == ("partial", [lacks])
+        assert re.search(
+            f"^missing +{re.escape(lacks)}$", cli(None, "cache", "show", RELEASE)[1], re.M
+        )
+
+
+def test_headers_of_another_kernel_s_configuration_are_partial(tmp_path: Path, cli: Cli) -> None:
+    with FakeDevice(tmp_path / "device", xz(tar(WHOLE))) as device:
+        device.write("proc/config.gz", gzip.compress(b"CONFIG_64BIT=y\nCONFIG_BPF=y\n"))
+        answer = json.loads(cli(device, "pull", "--json")[1])
+        assert answer["state"] == "partial"
+        assert answer["missing"][0].endswith("1 options differ (CONFIG_BPF)")
+
+
+def test_unusable_headers_are_an_error_that_says_so(tmp_path: Path, cli: Cli, cache: Path) -> None:
+    links = {f"include/linux/{n}.h": f"/build/{n}.h" for n in range(9)}
+    with FakeDevice(tmp_path / "device", xz(tar(WHOLE, links=links))) as device:
+        assert cli(device, "pull", "--refresh")[0] == 0  # a few links to nowhere are left out
+    links = {f"include/linux/{n}.h": f"/build/{n}.h" for n in range(99)}
+    with FakeDevice(tmp_path / "other", xz(tar(WHOLE, links=links)), build_id=b"x" * 20) as device:
+        status, out, _ = cli(device, "pull", "--json")
+        error = json.loads(out)["error"]
+        assert (status, error["kind"], error["state"]) == (5, "unusable", "unusable")
+        assert "99 of its headers are links that lead nowhere" in error["message"]
+        assert len(Cache(cache).bundles()) == 1
 
 
 def test_refresh_transfers_again(tmp_path: Path, cli: Cli) -> None:

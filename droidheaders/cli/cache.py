@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from time import localtime, strftime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from droidheaders.cli.settings import emit, mebibytes, settings, table
 from droidheaders.ui import ui
+
+if TYPE_CHECKING:
+    from droidheaders.cache import Bundle
 
 app = typer.Typer(help="Look at the bundles on this host.", no_args_is_help=True)
 
@@ -84,6 +87,8 @@ def show(name: Name) -> None:
         ("machine", bundle.kernel.machine),
         ("build-id", bundle.kernel.build_id or "unknown"),
         ("compiler", meta["compiler"]),
+        ("state", _state(bundle)),
+        *(("missing", name) for name in meta.get("missing", [])),
         ("headers", f"{headers['files']} files, {mebibytes(headers['bytes'])}"),
         ("archive", f"{archive['path']}, {archive['size']} bytes, sha256 {archive['sha256']}"),
         *((part, source) for part, source in meta["sources"].items() if part != "headers"),
@@ -94,3 +99,9 @@ def show(name: Name) -> None:
         {**meta, "path": str(bundle.headers), "parts": bundle.parts},
         "\n".join(f"{key:<9} {value}" for key, value in lines),
     )
+
+
+def _state(bundle: Bundle) -> str:
+    """Say what the headers are good for, and who says so."""
+    by = bundle.meta.get("checked_with") or f"only looked at: {bundle.meta.get('unchecked', '')}"
+    return f"{bundle.state} ({by})"

@@ -11,7 +11,11 @@ from droidheaders.cli.settings import emit, mebibytes, report, settings
 from droidheaders.ui import printable, ui
 
 if TYPE_CHECKING:
+    from droidheaders.cache import Bundle
     from droidheaders.pulling import Pulled
+
+JUDGED = ("state", "missing", "checked_with", "unchecked")
+_NAMED = 3
 
 
 def pull(
@@ -83,14 +87,28 @@ def _pull_all(output: Path | None, refresh: bool) -> None:
 
 
 def say(serial: str, pulled: Pulled) -> None:
-    """Tell the person on stderr what came."""
-    headers = pulled.bundle.meta["headers"]
+    """Tell the person on stderr what came, and what of it is good for something."""
+    bundle = pulled.bundle
+    headers = bundle.meta["headers"]
     what = (
         "cached"
         if pulled.cached
         else f"{headers['files']} files, {mebibytes(headers['bytes'])}, {pulled.seconds:.2f} s"
     )
-    ui.say(f"{printable(serial)}: {pulled.bundle.kernel}: {what}")
+    ui.say(f"{printable(serial)}: {bundle.kernel}: {bundle.state}, {what}")
+    warn_of_missing(printable(serial), bundle)
+
+
+def warn_of_missing(source: str, bundle: Bundle) -> None:
+    """Tell the person what partial headers lack."""
+    missing = bundle.meta.get("missing", [])
+    if missing:
+        named = ", ".join(missing[:_NAMED])
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        ui.warn(
+            f"{source}: these headers lack what many programs include: {named}{more};"
+            f" see droidheaders cache show {bundle.name}"
+        )
 
 
 def describe(serial: str, pulled: Pulled) -> dict[str, Any]:
@@ -107,6 +125,7 @@ def describe(serial: str, pulled: Pulled) -> dict[str, Any]:
         "compiler": meta["compiler"],
         "archive": meta["archive"],
         "headers": meta["headers"],
+        **{key: meta[key] for key in JUDGED if key in meta},
         "parts": pulled.bundle.parts,
         "warnings": meta["warnings"],
     }

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from droidheaders.errors import HeadersError, UnusableHeadersError
+
 MIB = 1 << 20
 
 
 class ArchiveError(Exception):
     """The archive breaks a rule; the text says which, as the end of a sentence about it."""
+
+    def of(self, archive: str, hint: str) -> HeadersError:
+        """Return the error that people see, about what `archive` describes."""
+        return HeadersError(f"{archive} {self}", hint)
+
+
+class UnusableError(ArchiveError):
+    """The archive is whole, and what it holds is no headers of that kernel."""
+
+    def of(self, archive: str, hint: str) -> HeadersError:
+        """Return the error that people see, about what `archive` describes."""
+        return UnusableHeadersError(f"{archive} {self}", hint)
 
 
 class NotInFileError(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from droidheaders.headers.limits import ArchiveError
+from droidheaders.headers.limits import UnusableError
 from droidheaders.headers.unpack import Unpacked
 from droidheaders.kernel.identity import KernelIdentity
 
@@ -15,7 +15,7 @@ _SCHED = "include/linux/sched.h"
 
 
 def verify(root: Path, unpacked: Unpacked, kernel: KernelIdentity) -> None:
-    """Raise ArchiveError unless the tree below `root` belongs to `kernel`.
+    """Raise UnusableError unless the tree below `root` belongs to `kernel`.
 
     UTS_RELEASE must be the running release, letter for letter, and the architecture must have its
     directory; both are what a module's vermagic and every include path rest on. What else headers
@@ -23,17 +23,17 @@ def verify(root: Path, unpacked: Unpacked, kernel: KernelIdentity) -> None:
     """
     _refuse_links_to_nowhere(unpacked)
     if _UTS not in unpacked.sha256:
-        raise ArchiveError(f"holds no {_UTS}, so nothing tells which kernel it is of")
+        raise UnusableError(f"holds no {_UTS}, so nothing tells which kernel it is of")
     release = _define(root / _UTS, "UTS_RELEASE")
     if release != kernel.release:
-        raise ArchiveError(f"is of another kernel: its UTS_RELEASE is {release!r}")
+        raise UnusableError(f"is of another kernel: its UTS_RELEASE is {release!r}")
     # A 32-bit shell on a 64-bit kernel sees armv8l or i686 (personality(2)).
     arches = {"arm": ("arm", "arm64")}.get(kernel.arch, (kernel.arch,))
     if not any(f"arch/{arch}/include/asm/ptrace.h" in unpacked.sha256 for arch in arches):
-        raise ArchiveError(f"holds no headers for {kernel.arch}")
+        raise UnusableError(f"holds no headers for {kernel.arch}")
     # Through a link it may lead to its place; empty, a build or a disk has failed.
     if not (root / _SCHED).is_file() or not (root / _SCHED).stat().st_size:
-        raise ArchiveError(f"is unusable: it holds no {_SCHED}, or an empty one")
+        raise UnusableError(f"is unusable: it holds no {_SCHED}, or an empty one")
 
 
 def compiler(root: Path) -> str:
@@ -49,7 +49,7 @@ def _refuse_links_to_nowhere(unpacked: Unpacked) -> None:
     skipped = {rule: n for rule, n in unpacked.skipped.items() if "symlink" in rule}
     if sum(skipped.values()) > unpacked.files:
         rule = max(skipped, key=lambda rule: skipped[rule])
-        raise ArchiveError(
+        raise UnusableError(
             f"is unusable: {sum(skipped.values())} of its headers are links that lead nowhere"
             f" here, such as {unpacked.examples[rule]!r}"
         )

@@ -1,0 +1,88 @@
+"""From unpacked headers to a bundle: what a pull and an import have in common.
+
+Above the rooms rather than in one: the reader of archives must not know the cache.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from droidheaders import __version__
+from droidheaders.cache import Bundle, Cache, Staging
+from droidheaders.headers import verify
+from droidheaders.headers.unpack import Unpacked
+from droidheaders.headers.usable import assess
+from droidheaders.kernel import btf, compiler, ikconfig
+from droidheaders.kernel.identity import KernelIdentity
+from droidheaders.kernel.probe import BTF, CONFIG
+from droidheaders.ui import printable, ui
+
+
+def keep_extras(extras: dict[str, bytes], staging: Staging) -> list[str]:
+    """Write IKCONFIG and BTF, given by path as on a device, beside the headers.
+
+    Returns a warning for each that is damaged and left out: headers without them are headers still.
+    """
+    warnings = []
+    for path, data in extras.items():
+        try:
+            if path == CONFIG:
+                (staging.path / "config").write_bytes(ikconfig.decompress(data))
+            elif path == BTF:
+                btf.check(data)
+                (staging.path / "btf").write_bytes(data)
+        except ValueError as e:
+            warnings.append(f"{path} {e}, and is left out")
+    return warnings
+
+
+def commit(
+    cache: Cache,
+    staging: Staging,
+    kernel: KernelIdentity,
+    unpacked: Unpacked,
+    *,
+    source: str,
+    archive: dict[str, Any],
+    sources: dict[str, str],
+    banner: str = "",
+    warnings: list[str],
+    replace: bool,
+    **facts: Any,
+) -> Bundle:
+    """Judge what is staged, and make it the bundle of `kernel`; return that.
+
+    `source` is what warnings to the person begin with. `archive` and `facts` go into bundle.json as
+    they are, and of `sources` (by part) what is there; `banner` is a /proc/version for a tree that
+    does not name its compiler. Raises what Cache.commit raises.
+    """
+    for rule, count in unpacked.skipped.items():
+        warnings.append(f"left out {count} x {rule}, such as {unpacked.examples[rule]!r}")
+    for warning in warnings:
+        ui.warn(f"{source}: {printable(warning)}")
+    config = staging.path / "config"
+    usability = assess(
+        staging.headers, kernel.arch, config.read_bytes() if config.exists() else None
+    )
+    meta = {
+        "arch": kernel.arch,
+        "compiler": verify.compiler(staging.headers) or compiler.of_banner(banner),
+        "archive": archive,
+        "headers": {
+            "files": unpacked.files,
+            "bytes": unpacked.bytes,
+            "directories": unpacked.directories,
+            "symlinks": len(unpacked.symlinks),
+            "skipped": unpacked.skipped,
+        },
+        "symlinks": unpacked.symlinks,
+        "sources": {p: s for p, s in sources.items() if (staging.path / p).exists()},
+        **asdict(usability),
+        **facts,
+        "pulled": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "droidheaders": __version__,
+        "warnings": warnings,
+    }
+    return cache.commit(staging, kernel, meta, unpacked.sha256, replace=replace)
