@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from droidheaders.adb import resolve_endpoint as resolve_endpoint
     from droidheaders.cache import Bundle as Bundle
     from droidheaders.cache import Cache as Cache
-    from droidheaders.kernel import probe as probe
+    from droidheaders.kernel.probe import probe as probe
     from droidheaders.pulling import pull as pull
 
 _HOME = {

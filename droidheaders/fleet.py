@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from droidheaders.cache import Cache
 from droidheaders.errors import DroidheadersError
-from droidheaders.kernel.probe import Probe, probe
-from droidheaders.pulling import Pulled, pull
+from droidheaders.kernel.probe import Probe
+from droidheaders.pulling import Pulled, look, pull
 
 if TYPE_CHECKING:
     from droidheaders.adb import Device
@@ -46,7 +46,7 @@ def pull_all(devices: list[Device], cache: Cache, *, refresh: bool = False) -> l
 
 def _probed(device: Device) -> Probe | DroidheadersError:
     try:
-        return probe(device)
+        return look(device)
     except DroidheadersError as e:
         return e
 

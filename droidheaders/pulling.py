@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from droidheaders.cache import Bundle, Cache
 from droidheaders.kernel.probe import Probe, probe
+from droidheaders.run.recovery import recover
 
 if TYPE_CHECKING:
     from droidheaders.adb import Device
@@ -33,12 +34,13 @@ def pull(
 ) -> Pulled:
     """Return the bundle of the kernel that `device` runs, transferring it if it is not cached.
 
-    A cached kernel costs one shell round trip. `refresh` transfers it anyway. Raises
-    UnsupportedError for a kernel without headers, HeadersError when they cannot be had or are not
-    whole, DeviceLostError when the device goes away; nothing is left behind in any of these cases.
+    What an earlier run left on the device is finished first. A cached kernel costs one shell round
+    trip. `refresh` transfers it anyway. Raises UnsupportedError for a kernel without headers,
+    HeadersError when they cannot be had or are not whole, DeviceLostError when the device goes
+    away; nothing is left behind in any of these cases.
     """
     started = time.monotonic()
-    probed = probed or probe(device)
+    probed = probed or look(device)
     bundle = None if refresh else cache.lookup(probed.kernel)
     cached = bundle is not None
     if bundle is None:
@@ -50,3 +52,9 @@ def pull(
             if bundle is None:
                 bundle = transfer(device, cache, probed, replace=refresh, cancel=cancel)
     return Pulled(bundle, cached=cached, seconds=time.monotonic() - started)
+
+
+def look(device: Device) -> Probe:
+    """Finish what an earlier run left on the device, and ask about its kernel; as `probe`."""
+    recover(device)
+    return probe(device)

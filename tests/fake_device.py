@@ -24,10 +24,11 @@ from tests.archives import RELEASE
 VERSION = "#1 SMP PREEMPT Debian 6.1.99-1 (2026-01-01)"
 BUILD_ID = bytes(range(20))
 _ROOTED = re.compile(
-    r"(?<![\w.$/}])/(?=(sys|proc|system_dlkm|vendor_dlkm|odm_dlkm|vendor|odm|system|lib)/)"
+    r"(?<![\w.$/}])/(?=(sys|proc|system_dlkm|vendor_dlkm|odm_dlkm|vendor|odm|system|lib|data)/)"
 )
 _MODULE = "system_dlkm/lib/modules/any/kernel/kernel/kheaders.ko"
 
+# A kernel loads and unloads a module whole or not at all, whoever is killed: hence setsid.
 _TOOLS = {
     "uname": "cat {root}/uname\n",
     "getprop": "[ $1 = ro.build.type ] && echo userdebug || echo 1\n",
@@ -37,12 +38,12 @@ _TOOLS = {
 echo "insmod $1" >>{root}.log
 [ "$FAKE_ROOT" = 1 ] || {{ echo "insmod: failed to load $1: Operation not permitted" >&2; exit 1; }}
 [ ! -e {root}/refuse ] || {{ echo "insmod: failed to load $1: Exec format error" >&2; exit 1; }}
-mkdir -p {root}/sys/module/kheaders
-cp {root}/payload {root}/sys/kernel/kheaders.tar.xz
+setsid -w sh -c 'mkdir -p {root}/sys/module/kheaders
+cp {root}/payload {root}/sys/kernel/kheaders.tar.xz'
 """,
     "rmmod": """\
 echo "rmmod $1" >>{root}.log
-rm -r {root}/sys/module/kheaders {root}/sys/kernel/kheaders.tar.xz
+setsid -w rm -r {root}/sys/module/kheaders {root}/sys/kernel/kheaders.tar.xz
 """,
     # AOSP's: a user, then a command.
     "su": '[ "$1" = 0 ] || exit 1\nshift\nFAKE_ROOT=1 exec "$@"\n',
@@ -65,7 +66,8 @@ class FakeDevice(FakeServer):
     it. `loaded` puts the archive into /sys at once. For the script that reads the archive, `fault`
     is called with the peer before each piece of stdout, with the bytes sent so far, and `link`
     makes of its packets what is sent. `path` is where commands are looked for behind the device's
-    own `bin`. What a script leaves behind shows below `root`, where it runs.
+    own `bin`. What a script leaves behind shows below `root`, where it runs. An `abrupt` device
+    kills what runs when the host leaves, before any trap of it.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class FakeDevice(FakeServer):
         self.root = root
         self.fault = fault
         self.link: Link = faithful
+        self.abrupt = False
         self.path = os.environ["PATH"]
         self.scripts: list[str] = []
         self._lay_out(release, machine, version, build_id)
@@ -111,6 +114,12 @@ class FakeDevice(FakeServer):
         self.write(f"bin/{name}", f"#!/bin/sh\n{script}\n".encode())
         (self.root / "bin" / name).chmod(0o755)
 
+    def run_adbd_as(self, uid: int) -> None:
+        """Have the shell's user be root (0) or shell (2000)."""
+        self.uid = uid
+        self.write("proc/self/status", f"Name:\tsh\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n".encode())
+        os.utime(self.root / "proc/self/status", (0, 0))  # as if it had never been another
+
     @property
     def log(self) -> list[str]:
         """Return the modules that were loaded and unloaded, in order, by base name."""
@@ -124,13 +133,14 @@ class FakeDevice(FakeServer):
         return (self.root / "sys/module/kheaders").exists()
 
     def _lay_out(self, release: str, machine: str, version: str, build_id: bytes) -> None:
-        for name in ("sys/kernel", "sys/module", "proc/self/attr", "bin"):
+        for name in ("sys/kernel", "sys/module", "proc/self/attr", "bin", "data/local/tmp"):
             (self.root / name).mkdir(parents=True)
         self.write("uname", f"Linux {release} {version} {machine}\n".encode())
         self.write("proc/version", f"Linux version {release} (gcc-12) {version}\n".encode())
-        self.write("proc/self/status", b"Name:\tsh\nUid:\t2000\t2000\t2000\t2000\n")
+        self.run_adbd_as(2000)
         self.write("proc/self/smaps", b"0-1 r-xp 0 0:0 0 /sh\nKernelPageSize:        4 kB\n")
         self.write("proc/self/attr/current", b"u:r:shell:s0\0")
+        self.write("proc/sys/kernel/random/boot_id", b"01234567-89ab-cdef-0123-456789abcdef\n")
         if build_id:
             note = struct.pack("<III", 4, len(build_id), 3) + b"GNU\0" + build_id
             self.write("sys/kernel/notes", note)
@@ -140,7 +150,16 @@ class FakeDevice(FakeServer):
     def _handler(self, service: str) -> Handler | None:
         if service.startswith("shell,v2,raw:"):
             return partial(self._run, service.partition("raw:")[2])
+        if service in ("root:", "unroot:"):
+            return partial(self._restart, 0 if service == "root:" else 2000)
         return super()._handler(service)
+
+    def _restart(self, uid: int, peer: Peer) -> None:
+        if self.uid == uid:
+            peer.send(b"OKAYadbd is already running as root\n" if uid == 0 else b"OKAY")
+        else:
+            self.run_adbd_as(uid)
+            peer.send(b"OKAYrestarting adbd\n")
 
     def _run(self, script: str, peer: Peer) -> None:
         self.scripts.append(script)
@@ -151,7 +170,7 @@ class FakeDevice(FakeServer):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={"PATH": f"{self.root}/bin:{self.path}"},
+            env={"PATH": f"{self.root}/bin:{self.path}", "FAKE_ROOT": str(int(self.uid == 0))},
             start_new_session=True,
         ) as process:
             assert process.stdout is not None
@@ -163,6 +182,8 @@ class FakeDevice(FakeServer):
                 for data in self.link(packets) if "insmod" in script else faithful(packets):
                     peer.send(data)
             finally:
+                if self.abrupt and process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
                 # As adbd does when the host leaves: the pipes go, and the script notices.
                 process.stdout.close()
                 process.stderr.close()

@@ -31,6 +31,7 @@ ARCHIVE = xz(tar(GOOD | {"include/big.h": os.urandom(300_000)}))
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory = tmp_path / "cache"
     monkeypatch.setenv("DROIDHEADERS_CACHE", str(directory))
+    monkeypatch.setenv("DROIDHEADERS_STATE", str(tmp_path / "state"))
     for name in ("ADB_SERVER_SOCKET", "ANDROID_ADB_SERVER_ADDRESS", "ANDROID_SERIAL"):
         monkeypatch.delenv(name, raising=False)
     return directory

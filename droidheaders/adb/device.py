@@ -13,10 +13,12 @@ from droidheaders.adb.devices import Attached
 from droidheaders.adb.root import Root
 from droidheaders.adb.shell import CLOSE_STDIN, ShellResult, ShellStream, not_shell_v2
 from droidheaders.adb.sync import receive, send
+from droidheaders.change import is_boot_id
 from droidheaders.errors import (
     DeviceLostError,
     DeviceTimeoutError,
     DroidheadersError,
+    UnsupportedError,
     UsageError,
 )
 from droidheaders.ui import printable
@@ -76,6 +78,20 @@ class Device:
             script, idle_timeout=timeout, deadline=time.monotonic() + timeout
         ) as stream:
             return stream.result()
+
+    def boot_id(self) -> str:
+        """Return which boot of the device this is: its random(4) boot_id.
+
+        Raises UnsupportedError when the device does not tell, and what `shell` raises.
+        """
+        answer = self.shell("cat /proc/sys/kernel/random/boot_id").stdout.decode("ascii", "replace")
+        if not is_boot_id(answer.strip()):
+            raise UnsupportedError(
+                f"{self.name} does not tell its boot id, without which nothing that is changed"
+                " there could be undone for certain",
+                f"{self.adb} shell ls -lZ /proc/sys/kernel/random/boot_id",
+            )
+        return answer.strip()
 
     def stream(self, script: str, *, idle_timeout: float | None = None) -> ShellStream:
         """Run `script` as `shell` does, and return its stdout as a stream.
@@ -163,8 +179,10 @@ class Device:
         `uid` is the shell's, where it is known already. Nothing happens on the device before the
         first use, which raises NoRootError when nothing gives root.
         """
-        root = Root(self, how="adbd" if uid == 0 else None)
+        root = Root(self)
         try:
+            if uid == 0:
+                root.is_adbd()
             yield root
         finally:
             root.put_back()

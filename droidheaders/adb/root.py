@@ -8,8 +8,10 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from droidheaders import journal
 from droidheaders.adb._errors import NoRootError, mapped
 from droidheaders.adb.shell import ShellResult, ShellStream
+from droidheaders.change import ADB_ROOT, Change
 from droidheaders.errors import (
     DeviceLostError,
     DeviceTimeoutError,
@@ -20,6 +22,7 @@ from droidheaders.ui import printable, ui
 
 if TYPE_CHECKING:
     from droidheaders.adb.device import Device
+    from droidheaders.journal import Entry
 
 _RESTART_TIMEOUT = 30.0
 _POLL = 0.1
@@ -56,11 +59,16 @@ class Root:
     device that only `adb root` helps is for one such block at a time.
     """
 
-    def __init__(self, device: Device, how: str | None = None) -> None:
-        self._device = device
-        self._how = how
-        self._restarted = False
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self._how: str | None = None
+        self._restart: Entry | None = None  # what the journal has of an adbd that runs as root
         self._lock = threading.Lock()
+
+    def is_adbd(self) -> None:
+        """Note that adbd itself runs as root: as it was found, or by another of us meanwhile."""
+        self._how = "adbd"
+        self._restart = journal.join(self.device.serial, ADB_ROOT)
 
     @property
     def how(self) -> str:
@@ -71,7 +79,7 @@ class Root:
 
     def shell(self, script: str, *, timeout: float | None = None) -> ShellResult:
         """Run `script` as root; as `Device.shell`, and NoRootError when nothing gives root."""
-        timeout = self._device.server.timeout if timeout is None else timeout
+        timeout = self.device.server.timeout if timeout is None else timeout
         with self._open(script, timeout, time.monotonic() + timeout) as stream:
             return stream.result()
 
@@ -80,24 +88,25 @@ class Root:
         return self._open(script, idle_timeout, None)
 
     def put_back(self) -> None:
-        """Undo `adb root`, if this object did it; a device that will not have it gets a warning."""
-        if not self._restarted:
+        """Undo `adb root`, if this object did it; a device that will not have it gets a warning.
+
+        While another of us needs it, it stays; the last one undoes it.
+        """
+        if self._restart is None:
             return
         try:
-            if self._how != "adb root":  # interrupted: adbd would restart as root after `unroot:`
-                self._await_adbd(as_root=True)
-            answer = self._ask_adbd("unroot:")
-            if not answer or "restarting" in answer:
-                self._await_adbd(as_root=False)
-            self._restarted = False
+            with self._restart.leaving() as undo:
+                if undo:
+                    # Interrupted: adbd would restart as root after `unroot:`.
+                    unroot(self.device, restarting=self._how is None)
         except DroidheadersError as error:
-            serial = shlex.quote(printable(self._device.serial))
-            ui.warn(f"{self._device.name} may still run adbd as root: {error.message}")
-            ui.warn(f"put it back with `adb -s {serial} unroot`")
+            ui.warn(f"{self.device.name} may still run adbd as root: {error.message}")
+            ui.warn(f"put it back with `{self.device.adb} unroot`; the next pull tries that too")
+        self._restart = None
 
     def _open(self, script: str, idle_timeout: float | None, deadline: float | None) -> ShellStream:
         def start(command: str) -> ShellStream:
-            return self._device.open_stream(command, idle_timeout=idle_timeout, deadline=deadline)
+            return self.device.open_stream(command, idle_timeout=idle_timeout, deadline=deadline)
 
         if self._how is None:
             with self._lock:
@@ -113,6 +122,8 @@ class Root:
         try:
             words = stream.take_stderr_line().decode("utf-8", "replace").split(" ", 2)
             if words[0] == token and words[1] != "none":
+                if words[1] == "adbd":
+                    self.is_adbd()
                 self._how = " ".join(words[1:])
                 return True
         except BaseException:
@@ -135,50 +146,68 @@ class Root:
         return script
 
     def _restart_adbd(self) -> None:
-        self._restarted = True  # before asking: an interrupt in between must put back too
-        answer = self._ask_adbd("root:")
-        # AOSP daemon/restart_service.cpp; like adb itself, take silence for a restart.
-        if "already running as root" in answer:
-            self._restarted = False
-            self._how = "adbd"
-            return
-        if answer and "restarting" not in answer:
-            self._restarted = False
-            raise self._no_root(f"su gives none, and adbd says: {printable(answer.strip())}")
-        self._await_adbd(as_root=True)
+        device = self.device
+        change = Change(device.serial, ADB_ROOT, "", device.boot_id())
+        with journal.turn(device.serial, ADB_ROOT):
+            self._restart = journal.write(change)
+            answer = _ask_adbd(device, "root:")
+            # AOSP daemon/restart_service.cpp; like adb itself, take silence for a restart.
+            if answer and "restarting" not in answer:
+                if not self._restart.joined:
+                    self._restart.remove()
+                if "already running as root" not in answer:
+                    raise self._no_root(
+                        f"su gives none, and adbd says: {printable(answer.strip())}"
+                    )
+                self._how = "adbd"
+                return
+            _await_adbd(device, as_root=True)
         self._how = "adb root"
-
-    def _ask_adbd(self, service: str) -> str:
-        with mapped(self._device, f"asking for {service.rstrip(':')}"):
-            connection = self._device.open_service(service, self._device.server.timeout)
-            with connection:
-                return connection.read_to_end()
-
-    def _await_adbd(self, *, as_root: bool) -> None:
-        """Wait until the shell's uid tells that the new adbd is there.
-
-        Nothing else does for all devices: over USB the transport id changes, over TCP the server
-        reconnects under the same one (AOSP transport.cpp, ReconnectHandler).
-        """
-        deadline = time.monotonic() + _RESTART_TIMEOUT
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                self._device.wait_for("device", timeout=left)
-                result = self._device.shell("id -u", timeout=min(left, 5.0))
-            except (DeviceLostError, NoDeviceError):
-                pass  # the old adbd is going, or the new one is not there yet
-            else:
-                if result.status == 0 and (result.stdout.strip() == b"0") == as_root:
-                    return
-            time.sleep(_POLL)
-        raise DeviceTimeoutError(
-            f"{self._device.name} did not come back from restarting adbd within "
-            f"{_RESTART_TIMEOUT:g} seconds",
-            "replug it, then look at `droidheaders devices`",
-        )
 
     def _no_root(self, why: str) -> NoRootError:
         return NoRootError(
-            f"{self._device.name} gives no root: {why}",
+            f"{self.device.name} gives no root: {why}",
             "use a userdebug build or a rooted phone, or `droidheaders emulator start`",
         )
+
+
+def unroot(device: Device, *, restarting: bool = False) -> None:
+    """Have adbd run as the shell's user again, as `adb unroot` does.
+
+    `restarting` says that it is only just becoming root. Raises DroidheadersError when it will not.
+    """
+    if restarting:
+        _await_adbd(device, as_root=True)
+    answer = _ask_adbd(device, "unroot:")
+    if not answer or "restarting" in answer:
+        _await_adbd(device, as_root=False)
+
+
+def _ask_adbd(device: Device, service: str) -> str:
+    with mapped(device, f"asking for {service.rstrip(':')}"):
+        connection = device.open_service(service, device.server.timeout)
+        with connection:
+            return connection.read_to_end()
+
+
+def _await_adbd(device: Device, *, as_root: bool) -> None:
+    """Wait until the shell's uid tells that the new adbd is there.
+
+    Nothing else does for all devices: over USB the transport id changes, over TCP the server
+    reconnects under the same one (AOSP transport.cpp, ReconnectHandler).
+    """
+    deadline = time.monotonic() + _RESTART_TIMEOUT
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            device.wait_for("device", timeout=left)
+            result = device.shell("id -u", timeout=min(left, 5.0))
+        except (DeviceLostError, NoDeviceError):
+            pass  # the old adbd is going, or the new one is not there yet
+        else:
+            if result.status == 0 and (result.stdout.strip() == b"0") == as_root:
+                return
+        time.sleep(_POLL)
+    raise DeviceTimeoutError(
+        f"{device.name} did not come back from restarting adbd within {_RESTART_TIMEOUT:g} seconds",
+        "replug it, then look at `droidheaders devices`",
+    )

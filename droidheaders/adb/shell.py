@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from droidheaders.adb._errors import Peer, mapped
 from droidheaders.errors import DeviceLostError, UnsupportedError
+from droidheaders.ui import printable
 
 if TYPE_CHECKING:
     from droidheaders.adb._connection import Connection
@@ -247,3 +248,9 @@ def not_shell_v2(peer: Peer) -> UnsupportedError:
         f"{peer.name} does not speak adb's shell v2 protocol, so no exit status can be had",
         "use a device with Android 7 or later",
     )
+
+
+def last_line(stderr: bytes) -> str:
+    """Return the last line of what a command said, fit for a terminal."""
+    lines = stderr.decode("utf-8", "replace").strip().splitlines()
+    return printable(lines[-1]) if lines else "no reason given"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from droidheaders import state
+
 
 def emulator_dir() -> Path:
     """Return the directory of recipes and userland: droidheaders/_emulator, or <repo>/emulator.
@@ -28,15 +30,5 @@ def cache_dir() -> Path:
 
 
 def state_dir() -> Path:
-    """Return where instances are recorded (DROIDHEADERS_STATE overrides).
-
-    Its content means nothing after a reboot: that is the runtime directory, or the state directory
-    on a host without a session. What is in it names the boot it belongs to.
-    """
-    if override := os.environ.get("DROIDHEADERS_STATE"):
-        return Path(override).absolute() / "guest"
-    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
-        return Path(runtime) / "droidheaders" / "guest"
-    from platformdirs import user_state_path
-
-    return user_state_path("droidheaders") / "guest"
+    """Return where instances are recorded; what is in it names the boot it belongs to."""
+    return state.state_dir("guest", lasting=False)

@@ -8,15 +8,15 @@ import itertools
 import json
 import os
 import shutil
-import stat
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from droidheaders.errors import DroidheadersError, UsageError
+from droidheaders.errors import UsageError
 from droidheaders.guest import process
 from droidheaders.guest.data import state_dir
+from droidheaders.state import own_directory
 
 _FAILED = "failed"
 _KEPT = 10
@@ -99,7 +99,7 @@ def claim(recipe: str, arch: str, persona: str) -> Instance:
     Another one of the same recipe gets -2, -3 and so on; what is stale makes room. Raises
     DroidheadersError when the directory is not ours to write.
     """
-    _own_state_dir()
+    own_directory(state_dir(), "guests are")
     with (state_dir() / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for name in _names(recipe):
@@ -130,17 +130,6 @@ def _names(recipe: str) -> Iterator[str]:
     yield recipe
     for number in itertools.count(2):
         yield f"{recipe}-{number}"
-
-
-def _own_state_dir() -> None:
-    place = state_dir()
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    info = place.stat()
-    if info.st_uid != os.getuid() or stat.S_IMODE(info.st_mode) & 0o022:
-        raise DroidheadersError(
-            f"others can write to {place}, where guests are recorded",
-            hint=f"chmod 700 {place}, or set DROIDHEADERS_STATE",
-        )
 
 
 def instances() -> list[Instance]:

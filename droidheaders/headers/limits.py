@@ -26,7 +26,7 @@ class UnusableError(ArchiveError):
 
 
 class NotInFileError(Exception):
-    """A module's file has no archive in it as it is; the kernel that loads it may know better."""
+    """A module's file has no archive in it as it is, or may not be read; loading it may help."""
 
 
 @dataclass(frozen=True)

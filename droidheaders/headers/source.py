@@ -1,7 +1,8 @@
 """Get at the archive on a device: as it is in the kernel, in its module's file, or by loading that.
 
 All in one shell round trip, IKCONFIG and BTF behind the archive. A device that had to load the
-module undoes it itself (a trap unloads it), so that nothing stays even when this host dies.
+module undoes it itself (a trap unloads it), so that nothing stays even when this host dies; what
+even that cannot undo is in the journal.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from droidheaders.adb import NoRootError, Root
+from droidheaders.adb.shell import last_line
 from droidheaders.errors import DeviceLostError, DroidheadersError, HeadersError, UnsupportedError
-from droidheaders.headers.limits import MIB, ArchiveError
+from droidheaders.headers.limits import MIB, ArchiveError, NotInFileError
+from droidheaders.headers.loading import changing
 from droidheaders.kernel.probe import ARCHIVES, BTF, CONFIG, MODULE_ROOTS, Probe
 from droidheaders.ui import printable
 
@@ -24,19 +27,21 @@ if TYPE_CHECKING:
     from droidheaders.adb import Device, ShellStream
     from droidheaders.headers.module import ModuleFile
 
-_NO_SOURCE, _NO_LOAD, _NO_ARCHIVE, _NO_READ, _NO_UNLOAD = 40, 41, 42, 43, 44
+_NO_SOURCE, _NO_LOAD, _NO_ARCHIVE, _NO_READ, _NO_UNLOAD, _NO_FILE = 40, 41, 42, 43, 44, 45
 
 # `find` only when the usual places have none, and one `stat` for all: each process costs a slow
 # device tens of milliseconds. `dd` with unequal sizes gathers what it reads (POSIX dd), while `cat`
 # passes each page on that kernfs hands out, and wakes adbd for it: 0.22 s instead of 0.28 for 4 MB.
 _SCRIPT = rf"""
-loaded=0
+loaded=0 found=0
 find_archive() {{
   for a in @ARCHIVES; do [ -r $a ] && return 0; done
   return 1
 }}
 module() {{
-  for f in "$@"; do case $f in *.ko) [ -r "$f" ] && return 0;; esac; done
+  for f in "$@"; do
+    [ -e "$f" ] && found=1 && case $f in *.ko) [ -r "$f" ] && return 0;; esac
+  done
   return 1
 }}
 load() {{
@@ -57,10 +62,11 @@ undo() {{
 trap undo EXIT
 trap 'exit 129' HUP INT PIPE TERM
 if find_archive; then :
-elif [ @LOAD = 0 ] && {{ module @USUAL || module $(find @ROOTS -name kheaders.ko 2>/dev/null); }}
-then a=$f
+elif [ @LOAD = 0 ]; then
+  module @USUAL || module $(find @ROOTS -name 'kheaders.ko*' 2>/dev/null) ||
+    {{ [ $found = 1 ] && exit {_NO_FILE}; exit {_NO_SOURCE}; }}
+  a=$f
 else
-  found=0
   load @USUAL || load $(find @ROOTS -name 'kheaders.ko*' 2>/dev/null) ||
     {{ [ $found = 1 ] && exit {_NO_LOAD}; exit {_NO_SOURCE}; }}
   find_archive || exit {_NO_ARCHIVE}
@@ -70,8 +76,6 @@ for f in @EXTRAS; do [ -r $f ] && set -- "$@" $f; done
 echo @NONCE $loaded $(stat -c '%s %n' "$@")
 for f in "$@"; do dd ibs=64k obs=256k if="$f" 2>/dev/null || exit {_NO_READ}; done
 """
-
-_UNLOAD = "[ ! -d /sys/module/kheaders ] || rmmod kheaders"
 
 _EXTRAS = {CONFIG: 2 * MIB, BTF: 64 * MIB}  # real ones are 60 KB and 8 MiB at most
 
@@ -100,9 +104,9 @@ def open_archive(device: Device, probe: Probe, *, load: bool = False) -> Iterato
     """Open the archive of the device's kernel for one pass over its chunks.
 
     `load` has the module loaded where its file would be read, for one that keeps the archive
-    otherwise. Root is taken only when the archive cannot be read without. Raises UnsupportedError
-    when the kernel has none, HeadersError when it cannot be had, DeviceLostError when the device
-    goes away.
+    otherwise; without, nothing is changed on the device. Root is taken only when the archive cannot
+    be read without. Raises UnsupportedError when the kernel has none, NotInFileError when only
+    loading may help, HeadersError when it cannot be had, DeviceLostError when the device goes away.
     """
     if not _needs_root(probe, load):
         with _stream(device, probe, device, load) as stream:
@@ -110,17 +114,15 @@ def open_archive(device: Device, probe: Probe, *, load: bool = False) -> Iterato
         return
     with device.privileged(uid=probe.uid) as root:
         try:
-            with _stream(device, probe, root, load) as stream:
+            with (
+                changing(device, root) if load and not probe.kheaders_loaded else nullcontext(),
+                _stream(device, probe, root, load) as stream,
+            ):
                 yield stream
         except NoRootError as e:
             archive = probe.archive
             what = f"{archive.path} may not be read" if archive else "no archive is to be seen"
             e.message = f"the headers of {probe.kernel} need root ({what}), but {e.message}"
-            raise
-        except BaseException:
-            if not probe.kheaders_loaded:
-                with suppress(DroidheadersError):  # it may be gone, module and all
-                    root.shell(_UNLOAD, timeout=10.0)
             raise
 
 
@@ -140,6 +142,8 @@ def _stream(
 
         line, first = _first_line(shell)
         if not line:
+            if shell.status == _NO_FILE:
+                raise NotInFileError
             raise _refusal(device, probe, shell)
         loaded, sizes = _sizes(device, probe, line, nonce)
         path, size = sizes.pop(0)
@@ -159,7 +163,7 @@ def _stream(
         if shell.status == _NO_UNLOAD:
             raise HeadersError(
                 f"{device.name} could not unload the kheaders module that was loaded for this:"
-                f" {_last_line(shell.stderr)}",
+                f" {last_line(shell.stderr)}",
                 f"{device.adb} shell su 0 rmmod kheaders",
             )
 
@@ -190,7 +194,7 @@ class _Pieces:
 
     def _check_status(self) -> None:
         if self._shell.status not in (0, _NO_UNLOAD):
-            raise ArchiveError(f"could not be read: {_last_line(self._shell.stderr)}")
+            raise ArchiveError(f"could not be read: {last_line(self._shell.stderr)}")
 
 
 def _first_line(shell: ShellStream) -> tuple[bytes, bytes]:
@@ -245,7 +249,7 @@ def _explained(device: Device, path: str, chunks: Iterator[bytes]) -> Iterator[b
 
 
 def _refusal(device: Device, probe: Probe, shell: ShellStream) -> DroidheadersError:
-    reason = _last_line(shell.stderr)
+    reason = last_line(shell.stderr)
     name, kernel = device.name, probe.kernel
     if shell.status == _NO_SOURCE:
         return UnsupportedError(
@@ -282,8 +286,3 @@ def _script(nonce: str, release: str, load: bool) -> str:
         .replace("@LOAD", str(int(load)))
         .replace("@USUAL", usual)
     )
-
-
-def _last_line(stderr: bytes) -> str:
-    lines = stderr.decode("utf-8", "replace").strip().splitlines()
-    return printable(lines[-1]) if lines else "no reason given"

@@ -36,12 +36,18 @@ POINTS = {
     "indexed": ("open", r"/index/\."),
     "index published": ("os.rename", r"/index/[^./]+$"),
 }
+# Where a device is changed, or is about to be changed back.
+CHANGING = {
+    "change to be written": ("os.rename", r"/journal/[^/]*\.json$"),
+    "change written": ("open", r"/journal$"),
+    "change to be struck out": ("os.remove", r"/journal/[^/]*\.json$"),
+}
 FAULTS = ("SIGKILL", "SIGINT", "SIGTERM", "ENOSPC", "EIO")
 
 
 def arm(point: str, fault: str, count: int) -> None:
     """Have `fault` happen when `point` is reached for the `count`th time."""
-    event, pattern = POINTS[point]
+    event, pattern = (POINTS | CHANGING)[point]
     matches = re.compile(pattern).search
     left = [count]
 

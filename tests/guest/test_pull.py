@@ -21,6 +21,7 @@ import pytest
 from droidheaders.adb import Device, Selector, Server
 from droidheaders.guest import recipes
 from droidheaders.guest.guest import Guest
+from droidheaders.run.scratch import scratch
 from tests.archives import RELEASE, tar, xz
 
 pytestmark = pytest.mark.guest
@@ -186,6 +187,30 @@ def test_adb_root_where_there_is_no_su_and_back(
         assert json.loads(done.stdout)["archive"]["as"] == "adb root"
         assert guest.device.shell("id -u").stdout == b"2000\n"
         assert guest.is_as_found()
+
+
+def test_the_next_pull_takes_back_the_root_of_a_killed_one(
+    module_state: None, adb: Server, tmp_path: Path
+) -> None:
+    with running(adb, X86, "userdebug", tmp_path / "cache") as guest:
+        guest.root("rm /system/xbin/su")
+        with guest.pulling() as process:
+            process.kill()
+            process.communicate(timeout=30)
+        assert guest.device.shell("id -u").stdout == b"0\n"
+        done = guest.run("pull")
+        assert done.returncode == 0
+        assert "cut off: adbd runs as the shell's user again" in done.stderr
+        assert guest.device.shell("id -u").stdout == b"2000\n"
+        assert guest.is_as_found()
+
+
+def test_files_for_a_run_go_with_it(userdebug: Running) -> None:
+    with scratch(userdebug.device) as path:
+        userdebug.device.push(b"echo it ran\n", f"{path}/script")
+        assert userdebug.device.shell(f"sh {path}/script").stdout == b"it ran\n"
+        userdebug.root(f"mkdir -m 700 {path}/of-root; echo x >{path}/of-root/file")
+    assert userdebug.device.shell("ls /data/local/tmp").stdout == b""
 
 
 def test_magisk_s_su(module_state: None, adb: Server, tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""Finish on a device what an earlier run could not: it was killed, or the device was lost.
+
+Before anything else happens there; one listing of a directory when there is nothing to finish.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from droidheaders import journal
+from droidheaders.adb import NoRootError
+from droidheaders.adb.root import unroot
+from droidheaders.adb.shell import last_line
+from droidheaders.change import ADB_ROOT, FILE, MODULE, Change
+from droidheaders.errors import DroidheadersError
+from droidheaders.headers.loading import unload
+from droidheaders.ui import printable, ui
+
+if TYPE_CHECKING:
+    from droidheaders.adb import Device
+
+
+def recover(device: Device) -> None:
+    """Undo the changes to `device` whose makers are dead, and tell the person.
+
+    What cannot be undone now is warned of, and stays in the journal.
+    """
+    for entry in journal.stale(device.serial):
+        try:
+            with entry.leaving() as undo_it:
+                done = undo(device, entry.change) if undo_it else ""
+        except DroidheadersError as e:
+            ui.warn(f"what an earlier run changed on {device.name} is still so: {e.message}")
+        else:
+            if done:
+                ui.say(f"{printable(device.serial)}: an earlier run was cut off: {done}")
+
+
+def undo(device: Device, change: Change) -> str:
+    """Undo one change, and return what was done, or "" when there was nothing left to do.
+
+    Raises DroidheadersError when the device will not have it.
+    """
+    if change.kind == FILE:  # it outlives a reboot
+        return _remove(device, change.what)
+    if device.boot_id() != change.boot_id:
+        return ""
+    if change.kind == ADB_ROOT:
+        if device.shell("id -u").stdout.strip() != b"0":
+            return ""
+        unroot(device)
+        return "adbd runs as the shell's user again"
+    assert change.kind == MODULE
+    with device.privileged() as root:
+        return f"unloaded {change.what}" if unload(root, change.what) else ""
+
+
+def _remove(device: Device, path: str) -> str:
+    """Remove a scratch directory of ours, as root where the shell may not."""
+    quoted = shlex.quote(path)
+    script = f"[ -e {quoted} ] || exit 99; rm -rf {quoted}"
+    result = device.shell(script)
+    if result.status not in (0, 99):
+        try:
+            with device.privileged() as root:
+                result = root.shell(script)
+        except NoRootError:
+            pass
+    if result.status not in (0, 99):
+        raise DroidheadersError(
+            f"{device.name} could not remove {path}: {last_line(result.stderr)}",
+            f"{device.adb} shell rm -r {quoted}",
+        )
+    return f"removed {path}" if result.status == 0 else ""

@@ -1,0 +1,39 @@
+"""A directory on the device for what a run needs there, gone afterwards whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from droidheaders import journal
+from droidheaders.adb.shell import last_line
+from droidheaders.change import FILE, Change, scratch_path
+from droidheaders.errors import DroidheadersError
+from droidheaders.run.recovery import undo
+
+if TYPE_CHECKING:
+    from droidheaders.adb import Device
+
+
+@contextmanager
+def scratch(device: Device) -> Iterator[str]:
+    """Give the path of a new directory on `device`, mode 0700, for files to be pushed into.
+
+    Removed on leaving, also by the shell's user what root put there; when the device is lost or we
+    are killed, by the next run on it. Raises DroidheadersError when it cannot be made.
+    """
+    change = Change(device.serial, FILE, scratch_path(), device.boot_id())
+    entry = journal.write(change)
+    try:
+        made = device.shell(f"mkdir -m 700 {change.what}")
+        if made.status:
+            raise DroidheadersError(
+                f"{device.name} has no place for files: {last_line(made.stderr)}",
+                f"{device.adb} shell ls -ld /data/local/tmp",
+            )
+        yield change.what
+    finally:
+        with entry.leaving() as wanted:
+            if wanted:
+                undo(device, change)
