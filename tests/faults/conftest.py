@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from droidheaders.headers.clang import _find
 from tests.fake_device import FakeDevice
 from tests.faults.command import Command
 from tests.faults.reading import GOOD_ARCHIVE, Reader
@@ -21,7 +22,17 @@ def archive_device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeDev
 
 
 @pytest.fixture
+def no_clang(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As on a host without clang: these headers are judged elsewhere, 0.1 s each."""
+    monkeypatch.setattr("droidheaders.headers.clang._NAMES", ())
+    _find.cache_clear()
+    yield
+    _find.cache_clear()
+
+
+@pytest.fixture
 def reader(
+    no_clang: None,
     archive_device: FakeDevice,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -38,7 +49,10 @@ def reader(
 
 @pytest.fixture
 def command(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    no_clang: None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Command:
     """Return the command line with an empty cache; for a device of the test's own."""
     return Command(tmp_path, capsys, monkeypatch)

@@ -167,6 +167,28 @@ def test_every_kernel(name: str, module_state: None, adb: Server, tmp_path: Path
         assert (again["cached"], again["path"]) == (True, answer["path"])
 
 
+HOW = {"userdebug": "su 0", "su": "su -c", "root": "shell"}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("persona", ["user", *HOW])
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_kernel_with_every_persona(
+    name: str, persona: str, module_state: None, adb: Server, tmp_path: Path
+) -> None:
+    with running(adb, name, persona, tmp_path / "cache") as guest:
+        done = guest.run("pull", "--json")
+        if persona == "user":
+            assert done.returncode == 5
+            assert json.loads(done.stdout)["error"]["kind"] == "no-root"
+            assert guest.cache_is_empty()
+        else:
+            assert done.returncode == 0, done.stderr
+            answer = json.loads(done.stdout)
+            assert (answer["archive"]["as"], answer["state"]) == (HOW[persona], "usable")
+        assert guest.is_as_found()
+
+
 def test_su_is_enough(userdebug: Running) -> None:
     """`adb root` would restart adbd and end every other session; su does not."""
     adbd = userdebug.root("pidof adbd")
