@@ -82,6 +82,7 @@ class Device:
     def boot_id(self) -> str:
         """Return which boot of the device this is: its random(4) boot_id.
 
+        Every domain may read it (AOSP system/sepolicy domain.te, proc_random).
         Raises UnsupportedError when the device does not tell, and what `shell` raises.
         """
         answer = self.shell("cat /proc/sys/kernel/random/boot_id").stdout.decode("ascii", "replace")

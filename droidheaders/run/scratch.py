@@ -24,7 +24,8 @@ def scratch(device: Device) -> Iterator[str]:
     are killed, by the next run on it. Raises DroidheadersError when it cannot be made.
     """
     change = Change(device.serial, FILE, scratch_path(), device.boot_id())
-    entry = journal.write(change)
+    with journal.turn(device.serial, FILE):
+        entry = journal.write(change)
     try:
         made = device.shell(f"mkdir -m 700 {change.what}")
         if made.status:
