@@ -23,6 +23,21 @@ from droidheaders.kernel.identity import KernelIdentity
 
 SCHEMA = 1
 
+# What every reader relies on: the type of a value, or of each within an object or a list of them.
+_KERNEL = ("release", "version", "machine", "build_id")
+_SHAPE: dict[str, Any] = {
+    "name": str,
+    "kernel": dict.fromkeys(_KERNEL, str),
+    "arch": str,
+    "compiler": str,
+    "archive": {"sha256": str, "size": int, "path": str},
+    "headers": {"files": int, "bytes": int},
+    "symlinks": {...: str},
+    "sources": {...: str},
+    "pulled": str,
+    "warnings": [str],
+}
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -33,12 +48,17 @@ class Bundle:
 
     @classmethod
     def load(cls, path: Path) -> Bundle | None:
-        """Return the bundle at `path`, or None when there is none that this version can read."""
+        """Return the bundle at `path`, or None when there is none that this version can read.
+
+        A link is none, wherever it leads: what a bundle consists of lies in the cache.
+        """
         try:
+            if path.is_symlink():
+                return None
             meta = json.loads((path / "bundle.json").read_bytes())
         except (OSError, ValueError):
             return None
-        if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
+        if not isinstance(meta, dict) or meta.get("schema") != SCHEMA or not _fits(meta, _SHAPE):
             return None
         return cls(path, meta)
 
@@ -55,7 +75,7 @@ class Bundle:
     @property
     def kernel(self) -> KernelIdentity:
         """Return the identity of the kernel it was first pulled from."""
-        return KernelIdentity(**self.meta["kernel"])
+        return KernelIdentity(*(self.meta["kernel"][key] for key in _KERNEL))
 
     @property
     def parts(self) -> list[str]:
@@ -104,6 +124,19 @@ class Bundle:
                 staging.rename(output)
         finally:
             rmtree(staging, ignore_errors=True)
+
+
+def _fits(value: Any, shape: Any) -> bool:
+    """Tell whether a value of bundle.json has the shape it was written with."""
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(_fits(one, shape[0]) for one in value)
+    if not isinstance(shape, dict):
+        return isinstance(value, shape)
+    if not isinstance(value, dict):
+        return False
+    if ... in shape:
+        return all(_fits(one, shape[...]) for one in value.values())
+    return all(_fits(value.get(key), inner) for key, inner in shape.items())
 
 
 def available(output: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from droidheaders.cache import Bundle, Cache
 from droidheaders.headers.limits import Limits
@@ -13,6 +14,21 @@ from droidheaders.kernel import KernelIdentity
 from tests.archives import GOOD, tar, xz
 
 LINKS = {"include/linux/task.h": "sched.h"}
+
+
+def meta(sha256: str, size: int = 1, files: int = 1, **more: Any) -> dict[str, Any]:
+    """Return what a pull would say of a bundle whose archive has this digest."""
+    return {
+        "arch": "arm64",
+        "compiler": "",
+        "archive": {"sha256": sha256, "size": size, "path": "/sys/kernel/kheaders.tar.xz"},
+        "headers": {"files": files, "bytes": size},
+        "symlinks": {},
+        "sources": {},
+        "pulled": "2026-01-01T00:00:00Z",
+        "warnings": [],
+        **more,
+    }
 
 
 def kernel(release: str) -> KernelIdentity:
@@ -33,10 +49,5 @@ def make(cache: Cache, release: str = "6.1.176", files: dict[str, bytes] | None 
             done = unpack(members(iter(stream), limits), staging.headers, limits, share)
         (staging.path / "config").write_bytes(b"CONFIG_IKHEADERS=y\n")
         (staging.path / "btf").write_bytes(b"\x9f\xeb" + release.encode())
-        meta = {
-            "archive": {"sha256": stream.sha256, "size": len(archive)},
-            "headers": {"files": done.files},
-            "symlinks": done.symlinks,
-            "warnings": [],
-        }
-        return cache.commit(staging, kernel(release), meta, done.sha256)
+        said = meta(stream.sha256, len(archive), done.files, symlinks=done.symlinks)
+        return cache.commit(staging, kernel(release), said, done.sha256)

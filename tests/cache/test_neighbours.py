@@ -11,6 +11,7 @@ import pytest
 from droidheaders.cache import Bundle, Cache
 from droidheaders.cache.neighbours import Neighbours
 from droidheaders.kernel import KernelIdentity
+from tests.cache.making import meta
 
 KERNEL = KernelIdentity("6.1.176", "#1", "aarch64", "ab" * 20)
 
@@ -24,7 +25,7 @@ def add(cache: Cache, files: dict[str, bytes], kernel: KernelIdentity = KERNEL) 
             path.write_bytes(data)
         staging.archive.write_bytes(repr(files).encode())
         sha = hashlib.sha256(staging.archive.read_bytes()).hexdigest()
-        return cache.commit(staging, kernel, {"archive": {"sha256": sha}}, digests)
+        return cache.commit(staging, kernel, meta(sha), digests)
 
 
 def share(bundle: Bundle, data: bytes, path: Path, name: str = "include/a.h") -> str:

@@ -15,6 +15,7 @@ from droidheaders.cache import Bundle, Cache, Staging
 from droidheaders.cache.bundle import bundle_name
 from droidheaders.errors import DroidheadersError, UsageError
 from droidheaders.kernel import KernelIdentity
+from tests.cache.making import meta
 
 KERNEL = KernelIdentity("6.1.0-test", "#1 SMP", "aarch64", "ab" * 20)
 SHA = "0123456789abcdef" * 4
@@ -29,7 +30,7 @@ def fill(staging: Staging, text: str = "x") -> dict[str, str]:
 
 def add(cache: Cache, kernel: KernelIdentity = KERNEL, sha: str = SHA, **kw: bool) -> Bundle:
     with cache.stage() as staging:
-        return cache.commit(staging, kernel, {"archive": {"sha256": sha}}, fill(staging), **kw)
+        return cache.commit(staging, kernel, meta(sha), fill(staging), **kw)
 
 
 @pytest.fixture
@@ -137,6 +138,39 @@ def test_damaged_json_is_a_miss(cache: Cache, damage: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("intact", "damaged"),
+    [
+        (b'"kernel":', b'"kernal":'),
+        (b'"build_id":', b'"build-id":'),
+        (b'"files": 1', b'"files": "1"'),
+        (b'"warnings": []', b'"warnings": [1]'),
+        (b'"symlinks": {}', b'"symlinks": {"a": 1}'),
+    ],
+)
+def test_json_of_another_shape_is_a_miss(cache: Cache, intact: bytes, damaged: bytes) -> None:
+    """One flipped bit in a key leaves JSON that parses, and must not break a list or a pull."""
+    file = add(cache).path / "bundle.json"
+    assert intact in file.read_bytes()
+    file.write_bytes(file.read_bytes().replace(intact, damaged))
+    assert cache.lookup(KERNEL) is None
+    assert cache.bundles() == []
+    add(cache, replace=True)
+    assert cache.lookup(KERNEL)
+
+
+def test_a_link_is_no_bundle(cache: Cache, tmp_path: Path) -> None:
+    path = add(cache).path
+    elsewhere = path.rename(tmp_path / path.name)
+    path.symlink_to(elsewhere)
+    before = elsewhere.stat()
+    assert cache.lookup(KERNEL) is None
+    add(cache)
+    assert cache.lookup(KERNEL)
+    assert not path.is_symlink()
+    assert elsewhere.stat() == before
+
+
+@pytest.mark.parametrize(
     ("release", "escaped"),
     [
         ("6.1.0-50-cloud-arm64", "6.1.0-50-cloud-arm64"),
@@ -166,9 +200,9 @@ def test_find_by_name_release_or_beginning(cache: Cache) -> None:
 
 
 def test_bundle_json_says_what_it_is(cache: Cache) -> None:
-    meta = json.loads((add(cache).path / "bundle.json").read_bytes())
-    assert (meta["schema"], meta["name"]) == (1, bundle_name(KERNEL, SHA))
-    assert meta["kernel"]["build_id"] == "ab" * 20
+    said = json.loads((add(cache).path / "bundle.json").read_bytes())
+    assert (said["schema"], said["name"]) == (1, bundle_name(KERNEL, SHA))
+    assert said["kernel"]["build_id"] == "ab" * 20
 
 
 def test_copy_is_whole_or_absent(cache: Cache, tmp_path: Path) -> None:
@@ -217,7 +251,7 @@ def test_a_bundle_pruned_while_it_is_made_is_made(
     with cache.stage() as staging:
         digests = fill(staging)
         monkeypatch.setattr(Bundle, "load", loaded)
-        bundle = cache.commit(staging, KERNEL, {"archive": {"sha256": SHA}}, digests)
+        bundle = cache.commit(staging, KERNEL, meta(SHA), digests)
     monkeypatch.undo()
     assert Bundle.load(bundle.path) == bundle
 
