@@ -15,6 +15,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -83,16 +84,27 @@ class Cache:
             return None
         bundle = Bundle.load(self.kernels / name)
         if bundle is not None:
+            there = bundle.kernel
+            if (there.release, there.machine) != (kernel.release, kernel.machine):
+                return None  # the index is damaged: whatever shares a bundle shares these
             with suppress(OSError):  # a cache that may only be read still serves
                 os.utime(bundle.path)
         return bundle
 
     def directories(self) -> list[Path]:
-        """Return the directory of every bundle, damaged ones too, sorted by name."""
+        """Return the directory of every bundle, damaged ones too, sorted by name.
+
+        Raises DroidheadersError when the cache cannot be read.
+        """
         try:
             return sorted(p for p in self.kernels.iterdir() if is_plain(p.name))
         except FileNotFoundError:
             return []
+        except OSError as e:
+            raise DroidheadersError(
+                f"cannot read the cache at {self.root}: {e.strerror}",
+                "look at its permissions, or choose another: --cache-dir DIR",
+            ) from e
 
     def bundles(self) -> list[Bundle]:
         """Return every bundle that this version can read, sorted by name."""
@@ -233,7 +245,7 @@ class Cache:
         """Remove what a killed process left; nobody works on one bundle for a day."""
         for path in self.kernels.glob(".staging-*"):
             try:
-                if time.time() - path.stat().st_mtime > _ABANDONED:
+                if time.time() - path.lstat().st_mtime > _ABANDONED:
                     _remove(path)
             except OSError:
                 continue
@@ -248,6 +260,25 @@ def _manifest(path: Path, known: dict[str, str]) -> str:
 
 
 def _remove(path: Path) -> None:
+    """Remove what is at `path`, be it a directory or not; what a link leads to stays.
+
+    Nothing is raised where the disk will not have it.
+    """
     from shutil import rmtree
 
-    rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            path.unlink()
+            return
+        rmtree(path, ignore_errors=True)
+        if path.exists():  # a directory in it was made unreadable
+            _unlock(path)
+            rmtree(path, ignore_errors=True)
+
+
+def _unlock(path: Path) -> None:
+    path.chmod(0o700)
+    for directory, inner, _ in os.walk(path):  # from the top, so that each is open when its turn is
+        for name in inner:
+            if not Path(directory, name).is_symlink():
+                Path(directory, name).chmod(0o700)

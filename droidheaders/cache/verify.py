@@ -7,7 +7,8 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import suppress
+from pathlib import Path, PurePath
 from typing import Any
 
 from droidheaders.cache.bundle import Bundle
@@ -40,9 +41,11 @@ def damage(path: Path, seen: dict[Inode, str] | None = None) -> dict[str, str]:
     seen = {} if seen is None else seen
     wrong = {}
     for name, info in _walk(path):
-        if name == "manifest":
+        if name == "manifest" and stat.S_ISREG(info.st_mode):
             continue
-        if stat.S_ISLNK(info.st_mode):
+        if stat.S_ISDIR(info.st_mode):
+            wrong[name] = "cannot be read"
+        elif stat.S_ISLNK(info.st_mode):
             if links.pop(name, None) != os.readlink(path / name):
                 wrong[name] = "is a link that was not there"
         elif name not in stated:
@@ -51,7 +54,12 @@ def damage(path: Path, seen: dict[Inode, str] | None = None) -> dict[str, str]:
             wrong[name] = "is no longer a file"
         elif stated.pop(name) != _digest(path / name, info, seen):
             wrong[name] = "has changed"
-    return wrong | {name: "is gone" for name in (*stated, *links) if name not in wrong}
+    return wrong | {n: "is gone" for n in (*stated, *links) if not _unread(n, wrong)}
+
+
+def _unread(name: str, wrong: dict[str, str]) -> bool:
+    """Tell whether something is known to be wrong with `name` or a directory that it is in."""
+    return any(str(path) in wrong for path in (PurePath(name), *PurePath(name).parents))
 
 
 def repair(cache: Cache, path: Path) -> bool:
@@ -66,7 +74,11 @@ def repair(cache: Cache, path: Path) -> bool:
         if not wrong:
             return True
         bundle = Bundle.load(path)
-        if bundle is None or "bundle.json" in wrong or not _remake(cache, bundle, wrong):
+        if (
+            bundle is None
+            or {"bundle.json", "."} & wrong.keys()
+            or not _remake(cache, bundle, wrong)
+        ):
             cache.remove(path)
             return False
         return True
@@ -111,21 +123,29 @@ def _keep_parts(bundle: Bundle, staging: Staging, wrong: dict[str, str]) -> list
     vouched = {"archive.tar.xz"} if "manifest" in wrong else there - set(wrong)
     for part in vouched - _MADE:
         _link(bundle.path / part, staging.path / part)
-    return sorted(parts - vouched - _MADE)
+    return sorted(parts - vouched - _MADE - {"headers"})
 
 
 def _walk(path: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield every file, link and the like below `path`, by its path below it."""
+    """Yield every file, link and the like below `path`, by its path below it.
+
+    And each directory that cannot be looked into; "." is the topmost.
+    """
     pending = [""]
     while pending:
         directory = pending.pop()
-        with os.scandir(path / directory) as entries:
-            for entry in entries:
-                name = directory + entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(f"{name}/")
-                else:
-                    yield name, entry.stat(follow_symlinks=False)
+        try:
+            with os.scandir(path / directory) as entries:
+                found = [(e.name, e.stat(follow_symlinks=False)) for e in entries]
+        except OSError:
+            with suppress(FileNotFoundError):  # pruned this very moment
+                yield directory.rstrip("/") or ".", (path / directory).lstat()
+            continue
+        for name, info in found:
+            if stat.S_ISDIR(info.st_mode):
+                pending.append(f"{directory}{name}/")
+            else:
+                yield directory + name, info
 
 
 def _digest(path: Path, info: os.stat_result, seen: dict[Inode, str]) -> str:
