@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from droidheaders.cache.disk import write_atomically
 from droidheaders.kernel.identity import KernelIdentity
 
 SCHEMA = 1
+_ABANDONED = 3600  # seconds after which nobody writes a temporary file any more
 
 
 class Index:
@@ -35,12 +37,13 @@ class Index:
             write_atomically(self._directory / key(kernel), json.dumps(entry).encode())
 
     def forget(self, kernels: Path) -> None:
-        """Remove the entries whose bundle is not in `kernels`."""
-        with suppress(FileNotFoundError):
+        """Remove the entries whose bundle is not in `kernels`, where the disk lets us."""
+        with suppress(OSError):
             for path in self._directory.iterdir():
                 name = _bundle(path)
-                if not name or not (kernels / name).is_dir():
-                    path.unlink(missing_ok=True)
+                if (not name or not (kernels / name).is_dir()) and not _in_the_making(path):
+                    with suppress(OSError):
+                        path.unlink()
 
 
 def key(kernel: KernelIdentity) -> str:
@@ -51,6 +54,11 @@ def key(kernel: KernelIdentity) -> str:
 def is_plain(name: str) -> bool:
     """Tell whether `name` is one that a bundle may have: a visible entry of one directory."""
     return bool(name) and "/" not in name and not name.startswith(".")
+
+
+def _in_the_making(entry: Path) -> bool:
+    """Tell whether somebody writes this file just now, to have it renamed; a kill may leave it."""
+    return entry.name.startswith(".") and time.time() - entry.lstat().st_mtime < _ABANDONED
 
 
 def _bundle(entry: Path) -> str:

@@ -55,6 +55,8 @@ def verify(
                 ui.say(f"{printable(path.name)}: {outcome}")
             results.append({"bundle": path.name, "outcome": outcome, "damage": wrong})
             bar.update(1)
+    if mend and not dry_run:
+        cache.index.forget(cache.kernels)
     found = [r["bundle"] for r in results if r["damage"]]
     ui.say(f"{len(results) - len(found)} of {_bundles(len(results))} sound")
     emit({"root": str(cache.root), "bundles": results}, "\n".join(found))

@@ -85,6 +85,16 @@ def test_what_points_nowhere_goes_too(cache: Cache) -> None:
     assert [p.name for p in (cache.root / "kernels").glob(".*")] == []
 
 
+@pytest.mark.parametrize(("age", "stays"), [(0, True), (DAY, False)])
+def test_an_index_entry_in_the_making_stays(cache: Cache, age: int, stays: bool) -> None:
+    """Taken away before its rename, it would fail the pull that writes it; a kill leaves it."""
+    half = cache.root / "index/.key.1.abcd"
+    half.write_bytes(b"")
+    os.utime(half, (time.time() - age,) * 2)
+    prune(cache, keep=4)
+    assert half.exists() == stays
+
+
 def test_an_empty_cache(tmp_path: Path) -> None:
     assert prune(Cache(tmp_path / "none"), keep=0) == []
     assert not (tmp_path / "none").exists()
