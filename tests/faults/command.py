@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,40 +32,54 @@ class Command:
     """Runs commands with a cache below `home`, and checks after each what must always hold.
 
     That is: the cache holds verified bundles or none; nothing beside it changed; the device has the
-    files, modules and users it had; neither stream has a byte that a terminal would obey.
+    files, modules and users it had; neither stream has a byte that a terminal would obey. `during`
+    is what holds while a command runs.
     """
 
     def __init__(
         self, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.cache = home / "cache"
-        self._beside = home / "beside"
-        self._beside.mkdir()
-        (self._beside / "file").write_text("mine")
+        self.during: Callable[[], AbstractContextManager[None]] = nullcontext
+        self.beside = home / "beside"
+        self.beside.mkdir()
+        (self.beside / "file").write_text("mine")
         self._capsys = capsys
         self._monkeypatch = monkeypatch
         for name in _VARIABLES:
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("DROIDHEADERS_CACHE", str(self.cache))
         monkeypatch.setenv("DROIDHEADERS_STATE", str(home / "state"))
-        monkeypatch.chdir(self._beside)
+        monkeypatch.chdir(self.beside)
 
     def run(self, device: FakeDevice, *arguments: str) -> Ended:
         """Run a command against the server of `device`."""
+        ended = self.tries(device, *arguments)
+        verified_or_none(self.cache)
+        assert not list(self.cache.glob("kernels/.*"))
+        return ended
+
+    def looks(self, device: FakeDevice, *arguments: str) -> Ended:
+        """Run a command that must leave the cache as it is, damaged as that may be."""
+        before = snapshot(self.cache)
+        ended = self.tries(device, *arguments)
+        assert snapshot(self.cache) == before
+        return ended
+
+    def tries(self, device: FakeDevice, *arguments: str) -> Ended:
+        """Run a command on a cache that may be damaged; check all but that."""
         self._monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(device.port))
         warn_once.cache_clear()
-        before = snapshot(self._beside), snapshot(device.root)
-        with pytest.raises(SystemExit) as stop:
+        before = snapshot(self.beside), snapshot(device.root)
+        with self.during(), pytest.raises(SystemExit) as stop:
             run([*arguments])
         out = self._capsys.readouterr()
         status = stop.value.code
         assert isinstance(status, int)
         assert harmless(out.out), out.out
         assert harmless(out.err), out.err
-        verified_or_none(self.cache)
-        assert not list(self.cache.glob("kernels/.*"))
         deadline = time.monotonic() + 5  # a device may still be undoing what it did
-        while (snapshot(self._beside), snapshot(device.root)) != before:
+        while (snapshot(self.beside), snapshot(device.root)) != before:
             assert time.monotonic() < deadline, "something changed"
             time.sleep(0.01)
         assert not {"root:", "sync:", "remount:"} & set(device.requests)
