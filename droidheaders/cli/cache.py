@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from droidheaders.cli.settings import emit, mebibytes, settings, table
-from droidheaders.ui import ui
+from droidheaders.ui import printable, ui
+
+_LONGEST = 500  # characters of what a device said of itself; the whole is in bundle.json
 
 if TYPE_CHECKING:
     from droidheaders.cache import Bundle
@@ -48,8 +50,8 @@ def list_bundles() -> None:
     rows = [("NAME", "STATE", "FILES", "SIZE", "OWN", "USED")]
     for bundle, (apparent, alone) in zip(bundles, sizes, strict=True):
         meta, used = bundle.meta, strftime("%Y-%m-%d %H:%M", localtime(bundle.used()))
-        files = str(meta["headers"]["files"])
-        rows.append((bundle.name, bundle.state, files, mebibytes(apparent), mebibytes(alone), used))
+        state, files = printable(bundle.state), str(meta["headers"]["files"])
+        rows.append((bundle.name, state, files, mebibytes(apparent), mebibytes(alone), used))
     emit(
         {
             "root": str(cache.root),
@@ -97,7 +99,10 @@ def show(name: Name) -> None:
     ]
     emit(
         {**meta, "path": str(bundle.headers), "parts": bundle.parts},
-        "\n".join(f"{key:<9} {value}" for key, value in lines),
+        "\n".join(
+            f"{key:<9} {value if key == 'path' else printable(value, _LONGEST)}"
+            for key, value in lines
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from droidheaders.headers.limits import UnusableError
 from droidheaders.headers.unpack import Unpacked
 from droidheaders.kernel.identity import KernelIdentity
+from droidheaders.ui import printable
 
 _UTS = "include/generated/utsrelease.h"
 _COMPILE = "include/generated/compile.h"
@@ -26,7 +27,7 @@ def verify(root: Path, unpacked: Unpacked, kernel: KernelIdentity) -> None:
         raise UnusableError(f"holds no {_UTS}, so nothing tells which kernel it is of")
     release = _define(root / _UTS, "UTS_RELEASE")
     if release != kernel.release:
-        raise UnusableError(f"is of another kernel: its UTS_RELEASE is {release!r}")
+        raise UnusableError(f"is of another kernel: its UTS_RELEASE is {printable(repr(release))}")
     # A 32-bit shell on a 64-bit kernel sees armv8l or i686 (personality(2)).
     arches = {"arm": ("arm", "arm64")}.get(kernel.arch, (kernel.arch,))
     if not any(f"arch/{arch}/include/asm/ptrace.h" in unpacked.sha256 for arch in arches):

@@ -189,12 +189,14 @@ def _identity(uname: str, build_id: str) -> KernelIdentity:
     version, _, machine = rest.rpartition(" ")
     if system != "Linux" or not release or not version or not machine:
         raise ValueError(f"uname said {printable(uname, 80)!r}")
-    # new_utsname's fields hold 64 characters (include/uapi/linux/utsname.h)
-    if not (release.isprintable() and machine.isprintable()) or len(release) > 64:
-        raise HeadersError(
-            f"runs a kernel whose release is no plain text: {printable(release)!r}",
-            "a release comes from EXTRAVERSION and CONFIG_LOCALVERSION: rebuild with plain ones",
-        )
+    # new_utsname's fields hold 64 characters (include/uapi/linux/utsname.h). A version may have any
+    # in it, since a host's name and a date come with it, and names no file.
+    for field, text in (("release", release), ("machine", machine)):
+        if not text.isprintable() or len(text) > 64:
+            raise HeadersError(
+                f"runs a kernel whose {field} is no plain text: '{printable(text)}'",
+                "a release is made of EXTRAVERSION and CONFIG_LOCALVERSION: build with plain ones",
+            )
     return KernelIdentity(release, version, machine, build_id)
 
 
