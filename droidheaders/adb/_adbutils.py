@@ -41,10 +41,13 @@ def _requests_on_demand() -> Iterator[None]:
 
 @contextmanager
 def _numeric_port() -> Iterator[None]:
-    """Hide an ANDROID_ADB_SERVER_PORT that is no number: `import adbutils` would raise on it."""
+    """Hide an ANDROID_ADB_SERVER_PORT that is no number: `import adbutils` would raise on it.
+
+    "²" is a digit and yet no number.
+    """
     name = "ANDROID_ADB_SERVER_PORT"
     value = os.environ.get(name)
-    if value is None or value.isdigit():
+    if value is None or value.isdecimal():
         yield
         return
     del os.environ[name]

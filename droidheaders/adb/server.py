@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from droidheaders.adb._connection import Connection
     from droidheaders.adb.device import Device
 
+NO_ADB = "Unknown data: "  # how adbutils begins to say that neither OKAY nor FAIL came
+
 # The server tries a TCP device for up to ten seconds before it answers (AOSP socket_spec.cpp).
 _CONNECT_TIMEOUT = 30.0
 
@@ -118,7 +120,14 @@ class Server:
         )
 
     def refused(self, doing: str, text: str) -> DroidheadersError:
-        """Pass on what the server said."""
+        """Pass on what the server said, if it was one."""
+        if text.startswith(NO_ADB):
+            return NoDeviceError(
+                f"what listens at {self.endpoint} is no adb server: it answered "
+                f"{printable(text.removeprefix(NO_ADB))}",
+                f"see what it is with `ss -ltnp sport = :{self.endpoint.port}`, "
+                "or name the server with -H and -P",
+            )
         return NoDeviceError(
             f"the {self.name} refused {doing}: {printable(text.strip())}",
             "see `droidheaders devices`",

@@ -66,7 +66,7 @@ print("ok")
     assert run(code) == "ok\n"
 
 
-@pytest.mark.parametrize("port", ["nonsense", "", "5038"])
+@pytest.mark.parametrize("port", ["nonsense", "²", "", "5038"])
 def test_port_variable_cannot_break_the_import(port: str) -> None:
     code = """
 import os
