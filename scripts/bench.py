@@ -139,7 +139,16 @@ def put(cache: Cache, archive: Path, release: str) -> Bundle:
         stream = XzStream(iter(lambda: file.read(1 << 16), b""), copy=copy)
         share = cache.neighbours(identity).share
         done = unpack(members(iter(stream), Limits()), staging.headers, Limits(), share)
-        meta = {"archive": {"sha256": stream.sha256}, "symlinks": done.symlinks}
+        meta = {
+            "arch": "arm64",
+            "compiler": "",
+            "sources": {},
+            "warnings": [],
+            "pulled": "",
+            "archive": {"sha256": stream.sha256, "size": stream.size, "path": str(archive)},
+            "headers": {"files": done.files, "bytes": done.bytes},
+            "symlinks": done.symlinks,
+        }
         return cache.commit(staging, identity, meta, done.sha256)
 
 
