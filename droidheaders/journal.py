@@ -87,6 +87,12 @@ def turn(serial: str, kind: str) -> Iterator[None]:
             os.close(fd)
 
 
+def is_under_way(serial: str, kind: str) -> bool:
+    """Tell whether a living process has made a change of this kind, and not undone it yet."""
+    changes = ((path, _change(path, serial)) for path in _paths(serial))
+    return any(change and change.kind == kind and _is_held(path) for path, change in changes)
+
+
 def write(change: Change) -> Entry:
     """Write down a change that is about to be made; within its `turn`.
 

@@ -174,16 +174,14 @@ class Device:
             time.sleep(_POLL)
 
     @contextmanager
-    def privileged(self, uid: int | None = None) -> Iterator[Root]:
+    def privileged(self) -> Iterator[Root]:
         """Give a `Root` of this device, and take back on leaving what it took to become root.
 
-        `uid` is the shell's, where it is known already. Nothing happens on the device before the
-        first use, which raises NoRootError when nothing gives root.
+        Nothing happens on the device before the first use, which raises NoRootError when nothing
+        gives root.
         """
         root = Root(self)
         try:
-            if uid == 0:
-                root.is_adbd()
             yield root
         finally:
             root.put_back()

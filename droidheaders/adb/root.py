@@ -55,8 +55,8 @@ def su_wrapper(script: str, token: str) -> str:
 class Root:
     """Runs commands as uid 0; from `Device.privileged`.
 
-    su comes first, because `adb root` restarts adbd and ends every other session on the device. A
-    device that only `adb root` helps is for one such block at a time.
+    su comes first, because `adb root` restarts adbd and ends every other session on the device.
+    Where only `adb root` helps, several may have it together, and the last one puts it back.
     """
 
     def __init__(self, device: Device) -> None:
@@ -64,11 +64,6 @@ class Root:
         self._how: str | None = None
         self._restart: Entry | None = None  # what the journal has of an adbd that runs as root
         self._lock = threading.Lock()
-
-    def is_adbd(self) -> None:
-        """Note that adbd itself runs as root: as it was found, or by another of us meanwhile."""
-        self._how = "adbd"
-        self._restart = journal.join(self.device.serial, ADB_ROOT)
 
     @property
     def how(self) -> str:
@@ -111,6 +106,8 @@ class Root:
         if self._how is None:
             with self._lock:
                 if self._how is None:
+                    # First: while we have a part in it, no other of us takes root away.
+                    self._restart = self._restart or journal.join(self.device.serial, ADB_ROOT)
                     token = os.urandom(8).hex()
                     stream = start(su_wrapper(script, token))
                     if self._found(stream, token):
@@ -122,8 +119,6 @@ class Root:
         try:
             words = stream.take_stderr_line().decode("utf-8", "replace").split(" ", 2)
             if words[0] == token and words[1] != "none":
-                if words[1] == "adbd":
-                    self.is_adbd()
                 self._how = " ".join(words[1:])
                 return True
         except BaseException:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from droidheaders import journal
@@ -22,23 +22,25 @@ _KHEADERS = "kheaders"
 def changing(device: Device, root: Root) -> Iterator[None]:
     """Write down that the block loads kheaders, and unload it where the device itself did not.
 
-    What cannot be unloaded stays in the journal, for the next run on the device.
+    One at a time: whoever else needs it loaded waits. What cannot be unloaded stays in the journal,
+    for the next run on the device.
     """
     change = Change(device.serial, MODULE, _KHEADERS, device.boot_id())
     with journal.turn(device.serial, MODULE):
         entry = journal.write(change)
-    try:
-        yield
-    except NoRootError:
-        entry.remove()  # nothing was loaded
-        raise
-    except BaseException:
-        # The device may be gone, module and all.
-        with suppress(DroidheadersError), entry.leaving() as undo:
-            if undo:
+        try:
+            yield
+        except NoRootError:
+            entry.remove()  # nothing was loaded
+            raise
+        except BaseException:
+            try:
                 unload(root, _KHEADERS)
-        raise
-    entry.remove()
+                entry.remove()
+            except DroidheadersError:  # it may be gone, module and all
+                entry.release()
+            raise
+        entry.remove()
 
 
 def unload(root: Root, module: str) -> bool:

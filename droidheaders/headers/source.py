@@ -112,7 +112,7 @@ def open_archive(device: Device, probe: Probe, *, load: bool = False) -> Iterato
         with _stream(device, probe, device, load) as stream:
             yield stream
         return
-    with device.privileged(uid=probe.uid) as root:
+    with device.privileged() as root:
         try:
             with (
                 changing(device, root) if load and not probe.kheaders_loaded else nullcontext(),
@@ -136,7 +136,7 @@ def _stream(
     device: Device, probe: Probe, user: Device | Root, load: bool
 ) -> Iterator[ArchiveStream]:
     nonce = os.urandom(16).hex()
-    with user.stream(_script(nonce, probe.kernel.release, load)) as shell:
+    with user.stream(_script(nonce, probe, load)) as shell:
         # It brings pyelftools, 45 ms, for which the device is not waiting here.
         from droidheaders.headers.module import ModuleFile
 
@@ -274,13 +274,15 @@ def _refusal(device: Device, probe: Probe, shell: ShellStream) -> DroidheadersEr
     )
 
 
-def _script(nonce: str, release: str, load: bool) -> str:
-    own = f"{shlex.quote(release)}/kernel/kernel/"
+def _script(nonce: str, probe: Probe, load: bool) -> str:
+    own = f"{shlex.quote(probe.kernel.release)}/kernel/kernel/"
     places = [f"{root}/{place}kheaders.ko" for root in MODULE_ROOTS for place in (own, "")]
     usual = " ".join([*places, *(f"{root}/*/kernel/kernel/kheaders.ko*" for root in MODULE_ROOTS)])
+    # One that came since the probe is of a module that another has loaded, and will unload.
+    archives = ARCHIVES if load or probe.archive else ()
     return (
         _SCRIPT.replace("@NONCE", "@" + nonce)
-        .replace("@ARCHIVES", " ".join(ARCHIVES))
+        .replace("@ARCHIVES", " ".join(archives))
         .replace("@EXTRAS", " ".join(_EXTRAS))
         .replace("@ROOTS", " ".join(MODULE_ROOTS))
         .replace("@LOAD", str(int(load)))

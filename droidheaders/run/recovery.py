@@ -24,8 +24,13 @@ if TYPE_CHECKING:
 def recover(device: Device) -> None:
     """Undo the changes to `device` whose makers are dead, and tell the person.
 
-    What cannot be undone now is warned of, and stays in the journal.
+    What cannot be undone now is warned of, and stays in the journal. While a living run has a
+    module loaded, it is waited for: what it makes of the device is not what the device is.
     """
+    if journal.is_under_way(device.serial, MODULE):
+        ui.say(f"{printable(device.serial)}: waiting for another pull to unload its module")
+        with journal.turn(device.serial, MODULE):
+            pass
     for entry in journal.stale(device.serial):
         try:
             with entry.leaving() as undo_it:

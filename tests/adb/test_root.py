@@ -160,14 +160,6 @@ def test_one_round_trip(device: Device, phone: Phone, fake: FakeServer, su: str)
     assert fake.connections == 1
 
 
-def test_known_uid_needs_no_wrapper(device: Device, phone: Phone) -> None:
-    phone.uid = 0
-    with device.privileged(uid=0) as root:
-        assert root.how == "adbd"
-        assert root.shell("echo x").stdout == b"x\n"
-    assert phone.scripts == ["echo x"]
-
-
 def test_how_finds_out_by_itself(device: Device, phone: Phone) -> None:
     phone.install("su", AOSP_SU)
     with device.privileged() as root:

@@ -281,8 +281,8 @@ def test_an_entry_that_is_none_of_ours_is_told_and_left(su: Bench, wrong: dict[s
     assert entry.exists()
 
 
-def test_what_a_living_run_changed_is_not_undone(su: Bench, tmp_path: Path) -> None:
-    """While one is held up in the middle, another reads what that has loaded, and leaves it."""
+def test_what_a_living_run_changed_is_waited_for(su: Bench, tmp_path: Path) -> None:
+    """While one is held up in the middle, another neither reads what it loaded nor unloads it."""
     go_on, held_up = threading.Event(), threading.Event()
 
     def stall(device: FakeDevice, peer: Peer, sent: int) -> None:
@@ -294,10 +294,12 @@ def test_what_a_living_run_changed_is_not_undone(su: Bench, tmp_path: Path) -> N
     with su.puller.start("pull") as first:
         assert held_up.wait(30)
         with su.puller.start("pull", DROIDHEADERS_CACHE=str(tmp_path / "other")) as second:
-            assert second.communicate(timeout=60)[1].count("error") == 0
-        assert (second.returncode, su.device.module_loaded) == (0, True)
-        assert len(su.entries()) == 1
-        go_on.set()
+            assert second.stderr is not None
+            assert "waiting for another pull to unload" in second.stderr.readline()
+            assert (su.device.module_loaded, len(su.entries())) == (True, 1)
+            go_on.set()
+            second.communicate(timeout=60)
         first.communicate(timeout=60)
-    assert first.returncode == 0
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert [line.split()[0] for line in su.device.log] == ["insmod", "rmmod"] * 2
     su.finish()
