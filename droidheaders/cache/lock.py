@@ -25,22 +25,39 @@ def held(path: Path, awaited: str, cancel: threading.Event | None = None) -> Ite
     `cancel`, set by another thread, ends the waiting; the block then runs without the lock. The
     kernel lets go of a lock when its holder dies.
     """
+    fd = _taken(path, awaited, cancel or threading.Event())
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError:
-        yield
-        return
-    try:
-        _wait(fd, awaited, cancel or threading.Event())
         yield
     finally:
-        with suppress(OSError):
-            path.unlink()  # those who wait have it open, and take turns as before
+        if fd is not None:
+            with suppress(OSError):
+                path.unlink()
+            os.close(fd)
+
+
+def _taken(path: Path, awaited: str, cancel: threading.Event) -> int | None:
+    """Return the lock at `path`, held, as a file descriptor; None where it cannot be had."""
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError:
+            return None
+        try:
+            ours = _wait(fd, awaited, cancel)
+            # Whoever held it before us removed the file, and the next to come made another.
+            if ours and os.fstat(fd).st_nlink:
+                return fd
+        except BaseException:
+            os.close(fd)
+            raise
         os.close(fd)
+        if not ours:
+            return None
 
 
-def _wait(fd: int, awaited: str, cancel: threading.Event) -> None:
+def _wait(fd: int, awaited: str, cancel: threading.Event) -> bool:
+    """Wait for the lock; return whether it is ours."""
     started, told = time.monotonic(), False
     while True:
         try:
@@ -51,8 +68,8 @@ def _wait(fd: int, awaited: str, cancel: threading.Event) -> None:
                 told = True
                 ui.say(f"waiting for {printable(awaited)}: somebody else is at it")
             if cancel.wait(0.02):
-                return
+                return False
         except OSError:
-            return
+            return False
         else:
-            return
+            return True
