@@ -189,6 +189,15 @@ def _records(data: bytes) -> list[tuple[str, bytes]]:
     return records
 
 
+def is_header(block: bytes) -> bool:
+    """Tell whether these 512 bytes are the header of a tar entry."""
+    try:
+        _check_sum(block)
+    except (ArchiveError, IndexError):
+        return False
+    return len(block) == BLOCK
+
+
 def _check_sum(header: bytes) -> None:
     stated = _number(header[148:156])
     if stated != sum(header) - sum(header[148:156]) + 8 * 0x20:

@@ -10,9 +10,10 @@ from droidheaders.headers.unpack import Unpacked
 from droidheaders.kernel.identity import KernelIdentity
 from droidheaders.ui import printable
 
-_UTS = "include/generated/utsrelease.h"
-_COMPILE = "include/generated/compile.h"
+UTS = "include/generated/utsrelease.h"
+COMPILE = "include/generated/compile.h"
 _SCHED = "include/linux/sched.h"
+_READ = 64 * 1024  # of a generated header; real ones are shorter than 1 KB
 
 
 def verify(root: Path, unpacked: Unpacked, kernel: KernelIdentity) -> None:
@@ -23,9 +24,9 @@ def verify(root: Path, unpacked: Unpacked, kernel: KernelIdentity) -> None:
     may lack is for `usable.assess` to say.
     """
     _refuse_links_to_nowhere(unpacked)
-    if _UTS not in unpacked.sha256:
-        raise UnusableError(f"holds no {_UTS}, so nothing tells which kernel it is of")
-    release = _define(root / _UTS, "UTS_RELEASE")
+    if UTS not in unpacked.sha256:
+        raise UnusableError(f"holds no {UTS}, so nothing tells which kernel it is of")
+    release = _define(root / UTS, "UTS_RELEASE")
     if release != kernel.release:
         raise UnusableError(f"is of another kernel: its UTS_RELEASE is {printable(repr(release))}")
     # A 32-bit shell on a 64-bit kernel sees armv8l or i686 (personality(2)).
@@ -40,7 +41,7 @@ def verify(root: Path, unpacked: Unpacked, kernel: KernelIdentity) -> None:
 def compiler(root: Path) -> str:
     """Return LINUX_COMPILER of the tree: the compiler's own words, or "" when they are not kept."""
     try:
-        return _define(root / _COMPILE, "LINUX_COMPILER")
+        return _define(root / COMPILE, "LINUX_COMPILER")
     except OSError:
         return ""
 
@@ -58,6 +59,11 @@ def _refuse_links_to_nowhere(unpacked: Unpacked) -> None:
 
 def _define(path: Path, name: str) -> str:
     with path.open("rb") as file:
-        text = file.read(64 * 1024).decode("utf-8", "replace")
+        return define(file.read(_READ), name)
+
+
+def define(header: bytes, name: str) -> str:
+    """Return the string that a generated header defines `name` as, or ""."""
+    text = header[:_READ].decode("utf-8", "replace")
     match = re.search(rf'^#define\s+{name}\s+"(.*)"', text, re.MULTILINE)
     return match[1] if match else ""
