@@ -25,6 +25,18 @@ class UnusableError(ArchiveError):
         return UnusableHeadersError(f"{archive} {self}", hint)
 
 
+class RefusedError(ArchiveError):
+    """A file that we know and cannot take; `hint` says what to do instead."""
+
+    def __init__(self, text: str, hint: str) -> None:
+        super().__init__(text)
+        self.hint = hint
+
+    def of(self, archive: str, hint: str) -> HeadersError:
+        """Return the error that people see, with this error's own hint."""
+        return HeadersError(f"{archive} {self}", self.hint)
+
+
 class NotInFileError(Exception):
     """A module's file has no archive in it as it is, or may not be read; loading it may help."""
 

@@ -1,0 +1,169 @@
+"""A kernel image, uncompressed: the headers, the configuration and the identity that lie in it.
+
+What scripts/extract-ikconfig does for the configuration, done for the headers too: kernel/configs.c
+and kernel/kheaders.c put both into .rodata as they are.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from droidheaders.headers.inflate import first
+from droidheaders.headers.limits import ArchiveError, RefusedError, UnusableError
+from droidheaders.headers.survey import Survey, survey
+from droidheaders.headers.tar import is_header
+from droidheaders.headers.xz import MAGIC
+from droidheaders.kernel import ikconfig
+from droidheaders.kernel.identity import build_id_of_notes
+from droidheaders.ui import Bar, printable
+
+# linux_banner of init/version.c. Since 6.1 there is a second without a number behind "#".
+_BANNER = re.compile(
+    rb"Linux version (\S{1,64}) \([^()\n]{1,256}\) \([^\n]{0,1000}\) (#[^ \n\0][^\n\0]{0,200})\n"
+)
+_CONFIG = re.compile(rb"IKCFG_ST(?=\x1f\x8b\x08)")
+_CONFIG_END = re.compile(rb"IKCFG_ED")
+_CONFIG_SIZE = 4 << 20  # compressed; real ones have 30 to 70 KB
+_XZ = re.compile(re.escape(MAGIC))
+_NOTE = re.compile(rb"\x04\0\0\0[\x08-\x40]\0\0\0\x03\0\0\0GNU\0")
+_ELF = re.compile(rb"\x7fELF[\x01\x02]\x01\x01")
+_STREAMS = 256  # xz streams that are looked into
+_TRIED = 4  # of them, those that begin like an archive and are read
+_UTS_FIELD = 64  # characters of uname -v
+_MANY = 64
+
+
+@dataclass(frozen=True)
+class Image:
+    """What lies in a kernel image.
+
+    `banner` is the line that /proc/version has; `version` is uname -v of it. `build_id` is
+    vmlinux's, in hex, or "" when it is not clear which it is. `config` is what /proc/config.gz
+    holds, decompressed, or None.
+    """
+
+    archive: memoryview
+    survey: Survey
+    banner: str
+    version: str
+    build_id: str
+    config: bytes | None
+
+
+def is_kernel(view: memoryview) -> bool:
+    """Tell whether a Linux version is in these bytes."""
+    return _BANNER.search(view) is not None
+
+
+def read_image(view: memoryview, bar: Bar | None = None) -> Image:
+    """Find everything in an uncompressed kernel, wherever it lies.
+
+    Raises ArchiveError when there are no headers in it, or none that are whole, and UnusableError
+    when they are of another kernel than the image.
+    """
+    banners = {
+        (m[1].decode("utf-8", "replace"), m[2].decode("utf-8", "replace")[:_UTS_FIELD]): m[0]
+        for m in islice(_BANNER.finditer(view), _MANY)
+    }
+    if not banners:
+        raise RefusedError(
+            "is no kernel: no Linux version is in it",
+            "give boot.img, arch/*/boot/Image or vmlinux",
+        )
+    config = _config(view)
+    at, found = _archive(view, config, bar)
+    own = {key: banner for key, banner in banners.items() if key[0] == found.release}
+    if not own:
+        raise UnusableError(
+            f"holds headers of another kernel: their UTS_RELEASE is {found.release},"
+            f" and the image is {printable(next(iter(banners))[0])}"
+        )
+    [(_, version), banner] = next(iter(own.items()))
+    if len(own) > 1:  # which of them it says when it runs cannot be told
+        version, banner = "", b""
+    return Image(
+        view[at : at + found.size],
+        found,
+        banner.decode("utf-8", "replace").rstrip("\n"),
+        version if version.isprintable() else "",
+        _build_id(view),
+        config,
+    )
+
+
+def _config(view: memoryview) -> bytes | None:
+    for start in islice(_CONFIG.finditer(view), _MANY):
+        end = _CONFIG_END.search(view[start.end() : start.end() + _CONFIG_SIZE])
+        if end:
+            try:
+                return ikconfig.decompress(bytes(view[start.end() : start.end() + end.start()]))
+            except ValueError:
+                continue
+    return None
+
+
+def _archive(view: memoryview, config: bytes | None, bar: Bar | None) -> tuple[int, Survey]:
+    """Return where the headers' archive begins, and what it is; other xz streams are passed over.
+
+    An initramfs, compressed modules in it, firmware: a stream that does not begin like a tar
+    archive costs nothing, and of the others the first that is headers is it.
+    """
+    broken: ArchiveError | None = None
+    tried = 0
+    for match in islice(_XZ.finditer(view), _STREAMS):
+        if tried >= _TRIED:
+            break
+        at = match.start()
+        if is_header(first(view[at:])):
+            tried += 1
+            try:
+                return at, survey(view[at:], bar)
+            except ArchiveError as e:
+                broken = broken or e
+    if broken is not None:
+        raise broken
+    if config is not None and b"\nCONFIG_IKHEADERS=m\n" in config:
+        raise RefusedError(
+            "has its headers in a module (CONFIG_IKHEADERS=m)",
+            "import that kernel's kheaders.ko, from system_dlkm or the build",
+        )
+    raise RefusedError(
+        "has no headers in it (CONFIG_IKHEADERS=y)",
+        "import its kheaders.ko, its build tree, or headers that were archived with tar and xz",
+    )
+
+
+def _build_id(view: memoryview) -> str:
+    """Return the one GNU build-id that is in no ELF file inside the image, such as the vdso."""
+    inner = list(islice(_elf_files(view), _MANY))
+    ids = set()
+    for match in islice(_NOTE.finditer(view), _MANY):
+        at = match.start()
+        if not any(start <= at < end for start, end in inner):
+            ids.add(build_id_of_notes(bytes(view[at : at + 12 + 4 + 64])))
+    ids.discard("")
+    return ids.pop() if len(ids) == 1 else ""
+
+
+def _elf_files(view: memoryview) -> Iterator[tuple[int, int]]:
+    """Yield where ELF files inside the image begin and end, as far as they are loaded."""
+    for match in _ELF.finditer(view):
+        at = match.start()
+        wide = view[at + 4] == 2
+        header = bytes(view[at : at + 64])
+        if len(header) < 64:
+            return
+        (table,) = struct.unpack_from("<Q" if wide else "<I", header, 32 if wide else 28)
+        entry, count = struct.unpack_from("<HH", header, 54 if wide else 42)
+        if entry != (56 if wide else 32) or not 0 < count <= _MANY:
+            continue  # the constant in code that compares with it
+        start = at + table
+        entries = bytes(view[start : start + entry * count])
+        layout = "<8xQ16xQ16x" if wide else "<4xI8xI12x"
+        if len(entries) == entry * count:
+            ends = [offset + size for offset, size in struct.iter_unpack(layout, entries)]
+            yield at, at + max(ends)
