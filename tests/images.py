@@ -35,7 +35,8 @@ def banner(release: str = RELEASE, version: str = VERSION) -> bytes:
 
 def note(build_id: bytes, name: bytes = b"GNU\0", kind: int = 3) -> bytes:
     """Return an ELF note."""
-    return struct.pack("<III", len(name), len(build_id), kind) + name + build_id
+    padding = bytes(-len(build_id) % 4)
+    return struct.pack("<III", len(name), len(build_id), kind) + name + build_id + padding
 
 
 def elf(*segments: tuple[int, bytes], kind: int = 2, wide: bool = True) -> bytes:
