@@ -92,13 +92,7 @@ class Bundle:
 
         Raises OSError when it cannot be read, ValueError when it is not what was written.
         """
-        text = (self.path / "manifest").read_text("utf-8")
-        lines = [line.split("  ", 1) for line in text.removesuffix("\n").split("\n")]
-        if not text.endswith("\n") or any(
-            len(parts) != 2 or len(parts[0]) != 64 for parts in lines
-        ):
-            raise ValueError("the manifest is damaged")
-        return {name: digest for digest, name in lines}
+        return parse_manifest((self.path / "manifest").read_text("utf-8"))
 
     def header_digests(self) -> dict[str, str]:
         """Return the SHA-256 of every header, by path below headers/; raises as `manifest` does."""
@@ -137,6 +131,14 @@ def _fits(value: Any, shape: Any) -> bool:
     if ... in shape:
         return all(_fits(one, shape[...]) for one in value.values())
     return all(_fits(value.get(key), inner) for key, inner in shape.items())
+
+
+def parse_manifest(text: str) -> dict[str, str]:
+    """Return the digests in a manifest, by path; ValueError when it is not what was written."""
+    lines = [line.split("  ", 1) for line in text.removesuffix("\n").split("\n")]
+    if not text.endswith("\n") or any(len(parts) != 2 or len(parts[0]) != 64 for parts in lines):
+        raise ValueError("the manifest is damaged")
+    return {name: digest for digest, name in lines}
 
 
 def available(output: Path) -> None:
