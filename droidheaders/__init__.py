@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from droidheaders.adb import resolve_endpoint as resolve_endpoint
     from droidheaders.cache import Bundle as Bundle
     from droidheaders.cache import Cache as Cache
+    from droidheaders.importing import import_file as import_file
     from droidheaders.kernel.probe import probe as probe
     from droidheaders.pulling import pull as pull
 
@@ -31,10 +32,21 @@ _HOME = {
     "resolve_endpoint": "adb",
     "Bundle": "cache",
     "Cache": "cache",
+    "import_file": "importing",
     "probe": "kernel",
     "pull": "pulling",
 }
-__all__ = ["Bundle", "Cache", "Device", "Selector", "Server", "probe", "pull", "resolve_endpoint"]
+__all__ = [
+    "Bundle",
+    "Cache",
+    "Device",
+    "Selector",
+    "Server",
+    "import_file",
+    "probe",
+    "pull",
+    "resolve_endpoint",
+]
 
 
 def __getattr__(name: str) -> Any:

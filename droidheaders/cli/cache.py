@@ -94,7 +94,7 @@ def show(name: Name) -> None:
         ("headers", f"{headers['files']} files, {mebibytes(headers['bytes'])}"),
         ("archive", f"{archive['path']}, {archive['size']} bytes, sha256 {archive['sha256']}"),
         *((part, source) for part, source in meta["sources"].items() if part != "headers"),
-        ("pulled", meta["pulled"]),
+        ("imported" if "imported" in meta else "pulled", meta["pulled"]),
         *(("warning", warning) for warning in meta["warnings"]),
     ]
     emit(

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from droidheaders import __version__
-from droidheaders.cli import cache, devices, diff, emulator, pull, upkeep
+from droidheaders.cli import cache, devices, diff, emulator, exchange, pull, upkeep
 from droidheaders.cli.settings import SCHEMA, report, settings
 from droidheaders.errors import DroidheadersError, UsageError
 from droidheaders.ui import ui
@@ -36,6 +36,8 @@ app.add_typer(cache.app, name="cache")
 cache.app.command()(upkeep.verify)
 cache.app.command()(upkeep.prune)
 cache.app.command()(diff.diff)
+cache.app.command(name="import")(exchange.import_)
+cache.app.command()(exchange.export)
 app.add_typer(emulator.app, name="emulator")
 
 _INTERRUPTED = 130

@@ -113,9 +113,13 @@ def warn_of_missing(source: str, bundle: Bundle) -> None:
 
 def describe(serial: str, pulled: Pulled) -> dict[str, Any]:
     """Return what --json says of one pull; the keys are in docs/json.md."""
+    return {"serial": serial, **facts(pulled)}
+
+
+def facts(pulled: Pulled) -> dict[str, Any]:
+    """Return what --json says of headers that came into the cache, however they came."""
     meta = pulled.bundle.meta
     return {
-        "serial": serial,
         "bundle": pulled.bundle.name,
         "path": str(pulled.bundle.headers),
         "cached": pulled.cached,

@@ -19,15 +19,16 @@ from droidheaders.headers.limits import ArchiveError, NotInFileError
 from droidheaders.headers.xz import MAGIC
 from droidheaders.kernel.identity import KernelIdentity
 
-_SEARCHED = 64 * 1024  # real ones have it within the first kilobyte
+SEARCHED = 64 * 1024  # real ones have it within the first kilobyte
 
 
 class ModuleFile:
     """One pass over the module's bytes; what is not archive is kept to be checked in the end."""
 
-    def __init__(self) -> None:
-        self._head = b""
-        self.tail = bytearray()
+    def __init__(self, head: bytes = b"", tail: bytes = b"") -> None:
+        """Make one that is yet to be read, or of what is around an archive that was read."""
+        self._head = head
+        self.tail = bytearray(tail)
 
     def archive(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Yield the bytes from the archive's first on; what is behind its last goes to `tail`.
@@ -37,12 +38,12 @@ class ModuleFile:
         head = b""
         for chunk in chunks:
             head += chunk
-            at = head.find(MAGIC, 0, _SEARCHED)
+            at = head.find(MAGIC, 0, SEARCHED)
             if at >= 0:
                 self._head = head[:at]
                 yield head[at:]
                 break
-            if len(head) >= _SEARCHED:
+            if len(head) >= SEARCHED:
                 break
         if not self._head.startswith(b"\x7fELF"):
             raise NotInFileError
