@@ -130,7 +130,8 @@ def _of_module(view: memoryview, bar: Bar) -> Found:
 
 def _of_image(opened: wrapping.Unwrapped, bar: Bar) -> Found:
     image = read_image(opened.view, bar)
-    parts = {} if image.config is None else {"config": image.config}
+    inside = {"config": image.config, "btf": image.btf}
+    parts = {part: data for part, data in inside.items() if data is not None}
     kernel = _kernel(image.survey, image.version, image.build_id)
     sha256 = image.survey.sha256
     return Found(opened.kind, kernel, image.archive, sha256, parts, banner=image.banner)

@@ -14,6 +14,7 @@ from tests.archives import GOOD, RELEASE, tar, xz
 VERSION = "#1 SMP PREEMPT Debian 6.1.99-1 (2026-01-01)"
 BUILD_ID = bytes(range(20))
 CONFIG = b"CONFIG_IKCONFIG=y\nCONFIG_IKHEADERS=y\n"
+BTF = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 4, 4, 6) + b"type\0name\0"
 ARCHIVE = xz(tar())
 X86 = xz(
     tar(
@@ -77,6 +78,7 @@ def kernel(
     banners: bytes | None = None,
     config: bytes | None = None,
     notes: bytes | None = None,
+    btf: bytes = BTF,
     before: bytes = b"",
 ) -> bytes:
     """Return what a kernel's sections hold; `before` lies before the archive."""
@@ -93,6 +95,7 @@ def kernel(
         archive,
         bytes(5),
         b"notes" + (note(b"xen", b"Xen\0", 5) + note(BUILD_ID) if notes is None else notes),
+        btf,
         bytes(1000),
     ]
     return b"".join(parts)

@@ -130,7 +130,7 @@ def test_each_kind_is_told_by_its_content(cli: Cli, name: str) -> None:
     assert (answer["cached"], answer["kernel"]["release"]) == (False, RELEASE)
     assert answer["archive"]["path"] == str(path)
     in_kernel = kind not in ("archive", "module")
-    assert answer["parts"] == ["headers", *(["config"] if in_kernel else [])]
+    assert answer["parts"] == ["headers", *(["config", "btf"] if in_kernel else [])]
     assert answer["kernel"]["version"] == (images.VERSION if in_kernel else "")
     assert answer["kernel"]["build_id"] == (images.BUILD_ID.hex() if in_kernel else "")
     assert "a.file: 6.1.99-test" in done.err
@@ -174,6 +174,7 @@ def test_a_device_that_runs_that_kernel_is_a_hit(
 def test_there_and_back(cli: Cli, device: FakeDevice, tmp_path: Path) -> None:
     """What one host has pulled, another imports, and has it for the same device."""
     device.write("proc/config.gz", gzip.compress(b"CONFIG_A=y\n"))
+    device.write("sys/kernel/btf/vmlinux", images.BTF)
     cli("pull")
     out = tmp_path / "out.tar"
     done = cli("cache", "export", RELEASE, "-o", out, "--json")
@@ -190,6 +191,7 @@ def test_there_and_back(cli: Cli, device: FakeDevice, tmp_path: Path) -> None:
     assert there.kernel == here.kernel
     assert (there.path / "config").read_bytes() == b"CONFIG_A=y\n"
     assert (there.path / "archive.tar.xz").read_bytes() == ARCHIVE
+    assert (there.path / "btf").read_bytes() == images.BTF
     assert there.meta["page_size"] == 4096
     device.scripts.clear()
     assert cli("pull").out == f"{there.headers}\n"
@@ -242,7 +244,7 @@ def test_what_a_later_import_brings_is_added(cli: Cli, device: FakeDevice, tree:
     assert first.parts == ["headers"]
     boot = cli.imports(cli.file(images.KERNELS["boot v4"][1], "boot.img"))
     assert boot.path == first.path
-    assert boot.parts == ["headers", "config"]
+    assert boot.parts == ["headers", "config", "btf"]
     assert boot.kernel.build_id == images.BUILD_ID.hex()
     again = cli.imports(cli.file(ARCHIVE))  # which brings nothing, and takes nothing away
     assert again.meta == boot.meta
@@ -255,7 +257,7 @@ def test_a_damaged_bundle_is_made_again(cli: Cli) -> None:
     for name in ("headers/include/linux/sched.h", "config", "manifest", "bundle.json"):
         (bundle.path / name).unlink()
         assert json.loads(cli("cache", "import", image, "--json").out)["cached"] is False
-        assert cli.imports(image).parts == ["headers", "config"]
+        assert cli.imports(image).parts == ["headers", "config", "btf"]
 
 
 def test_a_pulled_bundle_stays_as_it_is(cli: Cli, device: FakeDevice) -> None:

@@ -30,6 +30,8 @@ _CONFIG_END = re.compile(rb"IKCFG_ED")
 _CONFIG_SIZE = 4 << 20  # compressed; real ones have 30 to 70 KB
 _XZ = re.compile(re.escape(MAGIC))
 _NOTE = re.compile(rb"\x04\0\0\0[\x08-\x40]\0\0\0\x03\0\0\0GNU\0")
+_BTF = re.compile(rb"\x9f\xeb\x01.\x18\0\0\0\0\0\0\0", re.DOTALL)  # types follow the header
+_BTF_SIZE = 64 << 20  # real ones have 4 to 6 MB
 _ELF = re.compile(rb"\x7fELF[\x01\x02]\x01\x01")
 _STREAMS = 256  # xz streams that are looked into
 _TRIED = 4  # of them, those that begin like an archive and are read
@@ -43,7 +45,7 @@ class Image:
 
     `banner` is the line that /proc/version has; `version` is uname -v of it. `build_id` is
     vmlinux's, in hex, or "" when it is not clear which it is. `config` is what /proc/config.gz
-    holds, decompressed, or None.
+    holds, decompressed, `btf` what /sys/kernel/btf/vmlinux does; each may be None.
     """
 
     archive: memoryview
@@ -52,6 +54,7 @@ class Image:
     version: str
     build_id: str
     config: bytes | None
+    btf: bytes | None
 
 
 def is_kernel(view: memoryview) -> bool:
@@ -92,6 +95,7 @@ def read_image(view: memoryview, bar: Bar | None = None) -> Image:
         version if version.isprintable() else "",
         _build_id(view),
         config,
+        _btf(view),
     )
 
 
@@ -147,6 +151,22 @@ def _build_id(view: memoryview) -> str:
             ids.add(build_id_of_notes(bytes(view[at : at + 12 + 4 + 64])))
     ids.discard("")
     return ids.pop() if len(ids) == 1 else ""
+
+
+def _btf(view: memoryview) -> bytes | None:
+    """Return the one BTF in the image; a module's, in an initramfs, has no empty string first."""
+    found = []
+    for match in islice(_BTF.finditer(view), _MANY):
+        at = match.start()
+        header = bytes(view[at : at + 24])
+        if len(header) < 24:
+            continue
+        types, strings_at, strings = struct.unpack_from("<III", header, 12)
+        end = at + 24 + types + strings
+        text = view[at + 24 + types : end] if end - at <= _BTF_SIZE and end <= len(view) else b""
+        if strings_at == types and strings and text and not (text[0] or text[-1]):
+            found.append(bytes(view[at:end]))
+    return found[0] if len(found) == 1 else None
 
 
 def _elf_files(view: memoryview) -> Iterator[tuple[int, int]]:

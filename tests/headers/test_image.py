@@ -17,7 +17,7 @@ from droidheaders.headers.limits import ArchiveError, RefusedError, UnusableErro
 from droidheaders.headers.wrapping import Read, notes, segments, unwrap
 from tests import images
 from tests.archives import GOOD, RELEASE, tar, xz
-from tests.images import ARCHIVE, BUILD_ID, CONFIG, VERSION, arm64, banner, elf, kernel, note
+from tests.images import ARCHIVE, BTF, BUILD_ID, CONFIG, VERSION, arm64, banner, elf, kernel, note
 
 
 def read(data: bytes, directory: Path) -> Image:
@@ -37,9 +37,11 @@ def test_every_shape_of_a_kernel(name: str, tmp_path: Path) -> None:
     assert found.banner == banner()[:-2].decode()
     assert found.build_id == BUILD_ID.hex()
     assert found.config == CONFIG
+    assert found.btf == BTF
     assert not list(tmp_path.iterdir())
 
 
+SPLIT = BTF[:-6] + b"names\0"  # the base has the empty string
 CUT = xz(tar())[:200]
 DECOYS = {
     "an xz stream that is no tar": xz(b"070701 an initramfs" * 1000),
@@ -52,6 +54,9 @@ DECOYS = {
     "a configuration that is none": images.ikconfig(b"nothing"),
     "an initramfs with a program": elf((1, note(b"\xdd" * 20)), (4, note(b"\xcc" * 20))),
     "a program of 32 bits": elf((1, b"x"), (4, note(b"\xcc" * 20)), wide=False),
+    "a module's BTF": SPLIT,
+    "BTF whose strings lie elsewhere": BTF[:16] + b"\0\0\0\1" + BTF[20:],
+    "BTF that is larger than all": BTF[:12] + b"\xff" * 8 + BTF[20:],
     "another kernel": banner("5.4.0", "#7 SMP"),
 }
 
@@ -62,6 +67,7 @@ def test_what_lies_beside_is_passed_over(decoy: str, tmp_path: Path) -> None:
     assert found.archive == ARCHIVE
     assert found.config == CONFIG
     assert (found.version, found.build_id) == (VERSION, BUILD_ID.hex())
+    assert found.btf == BTF
 
 
 def test_streams_and_attempts_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,6 +112,17 @@ def test_two_banners_of_one_release_leave_the_version_open(tmp_path: Path) -> No
 def test_a_version_is_as_long_as_uname_says_it(tmp_path: Path) -> None:
     long = "#1 SMP " + "x" * 100
     assert read(arm64(kernel(banners=banner(version=long))), tmp_path).version == long[:64]
+
+
+@pytest.mark.parametrize("btf", [b"", BTF + BTF[:-2] + b"s\0", BTF[:-1] + b"x"])
+def test_one_btf_or_none(btf: bytes, tmp_path: Path) -> None:
+    assert read(arm64(kernel(btf=btf)), tmp_path).btf is None
+
+
+def test_btf_that_is_cut_off(tmp_path: Path) -> None:
+    whole = arm64(kernel())
+    assert read(whole[: whole.index(BTF) + 20], tmp_path).btf is None
+    assert read(whole[: whole.index(BTF) + len(BTF) - 1], tmp_path).btf is None
 
 
 def test_without_a_configuration(tmp_path: Path) -> None:
