@@ -21,9 +21,13 @@ from droidheaders import import_file
 from droidheaders.cache import Bundle, Cache
 from droidheaders.cli.main import run
 from droidheaders.errors import DroidheadersError, HeadersError, UsageError
+from droidheaders.headers.limits import Limits
+from droidheaders.headers.tar import Member, members
+from droidheaders.kernel import KernelIdentity
 from tests import archives, images
 from tests.archives import GOOD, RELEASE, WHOLE, tar, xz
 from tests.cache.making import make
+from tests.cache.test_export import packed
 from tests.fake_device import BUILD_ID, VERSION, FakeDevice
 from tests.faults.command import harmless
 from tests.faults.invariant import snapshot, verified_or_none
@@ -239,6 +243,21 @@ def test_twice_is_once(cli: Cli) -> None:
     assert len(cli.cache.bundles()) == 1
 
 
+def test_what_is_cached_is_looked_at_as_closely(cli: Cli, tmp_path: Path) -> None:
+    cli.imports(cli.file(ARCHIVE))
+    assert "goes on behind the end" in cli.refuses(cli.file(ARCHIVE + b"\0"))
+    cli("cache", "export", RELEASE, "-o", tmp_path / "out.tar")
+    data = (tmp_path / "out.tar").read_bytes()
+    parts = {m.name.decode(): f for m in _members(data) if (f := m.data.tobytes())}
+    parts["archive.tar.xz"] += b"\0"
+    del parts["manifest"]
+    assert "goes on behind the end" in cli.refuses(cli.file(packed(parts)))
+
+
+def _members(data: bytes) -> list[Member]:
+    return list(members(iter([data]), Limits()))
+
+
 def test_what_a_later_import_brings_is_added(cli: Cli, device: FakeDevice, tree: Path) -> None:
     first = cli.imports(cli.file(ARCHIVE))
     assert first.parts == ["headers"]
@@ -249,6 +268,25 @@ def test_what_a_later_import_brings_is_added(cli: Cli, device: FakeDevice, tree:
     again = cli.imports(cli.file(ARCHIVE))  # which brings nothing, and takes nothing away
     assert again.meta == boot.meta
     assert cli("pull").out == f"{boot.headers}\n"
+
+
+def test_what_was_there_is_kept(cli: Cli) -> None:
+    cli.imports(cli.file(images.arm64(images.kernel(notes=b"", btf=b""))))
+    bundle = cli.imports(cli.file(images.arm64(images.kernel(config=b""))))
+    assert bundle.parts == ["headers", "config", "btf"]
+    assert (bundle.path / "config").read_bytes() == images.CONFIG
+    assert bundle.kernel.build_id == images.BUILD_ID.hex()
+
+
+def test_another_build_with_the_same_headers_is_found(cli: Cli, device: FakeDevice) -> None:
+    """Local builds differ in nothing but the build-id, and share a bundle."""
+    cli("pull")
+    image = images.kernel(notes=images.note(b"\xaa" * 20))
+    bundle = cli.imports(cli.file(images.arm64(image)))
+    for build_id in (BUILD_ID, b"\xaa" * 20):
+        found = cli.cache.lookup(KernelIdentity(RELEASE, VERSION, "aarch64", build_id.hex()))
+        assert found is not None
+        assert found.path == bundle.path
 
 
 def test_a_damaged_bundle_is_made_again(cli: Cli) -> None:

@@ -81,10 +81,10 @@ def test_streams_and_attempts_are_bounded(tmp_path: Path, monkeypatch: pytest.Mo
     many = b"".join(xz(tar({"include/a.h": b"%d" % n})) for n in range(20))
     with pytest.raises(ArchiveError):
         read(arm64(kernel(before=many)), tmp_path)
-    assert len(calls) == image._TRIED
+    assert len(calls) == 4
     calls.clear()
     with pytest.raises(ArchiveError, match="has no headers in it"):
-        read(arm64(kernel(before=b"\xfd7zXZ\0" * image._STREAMS)), tmp_path)
+        read(arm64(kernel(before=b"\xfd7zXZ\0" * 256)), tmp_path)
     assert not calls
 
 

@@ -35,6 +35,22 @@ def test_an_archive_ends_where_it_ends() -> None:
         assert known.sha256 == hashlib.sha256(archive).hexdigest()
 
 
+class Counter:
+    """A bar that remembers how far it came."""
+
+    taken = 0.0
+
+    def update(self, n: float) -> None:
+        self.taken += n
+
+
+def test_what_is_behind_an_archive_is_not_read() -> None:
+    """It may be 250 MB of kernel, which is not to be kept in memory."""
+    bar = Counter()
+    survey(memoryview(xz(tar()) + bytes(8 << 20)), bar)
+    assert 0 < bar.taken <= 1 << 20
+
+
 @pytest.mark.parametrize(
     ("files", "machine"),
     [
