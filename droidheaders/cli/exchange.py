@@ -16,9 +16,7 @@ from droidheaders.ui import printable, ui
 
 
 def import_(
-    file: Annotated[
-        Path, typer.Argument(help="What holds the headers: see below.", metavar="FILE")
-    ],
+    file: Annotated[Path, typer.Argument(help="What holds the headers.", metavar="FILE")],
     source: Annotated[
         Path | None,
         typer.Option(

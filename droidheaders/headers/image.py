@@ -37,6 +37,7 @@ _STREAMS = 256  # xz streams that are looked into
 _TRIED = 4  # of them, those that begin like an archive and are read
 _UTS_FIELD = 64  # characters of uname -v
 _MANY = 64
+_FILES = 1000  # ELF files in an initramfs in the image
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,8 @@ def read_image(view: memoryview, bar: Bar | None = None) -> Image:
             "give boot.img, arch/*/boot/Image or vmlinux",
         )
     config = _config(view)
-    at, found = _archive(view, config, bar)
+    at, found = _archive(view, [release for release, _ in banners], config, bar)
     own = {key: banner for key, banner in banners.items() if key[0] == found.release}
-    if not own:
-        raise UnusableError(
-            f"holds headers of another kernel: their UTS_RELEASE is {found.release},"
-            f" and the image is {printable(next(iter(banners))[0])}"
-        )
     [(_, version), banner] = next(iter(own.items()))
     if len(own) > 1:  # which of them it says when it runs cannot be told
         version, banner = "", b""
@@ -110,11 +106,13 @@ def _config(view: memoryview) -> bytes | None:
     return None
 
 
-def _archive(view: memoryview, config: bytes | None, bar: Bar | None) -> tuple[int, Survey]:
+def _archive(
+    view: memoryview, releases: list[str], config: bytes | None, bar: Bar | None
+) -> tuple[int, Survey]:
     """Return where the headers' archive begins, and what it is; other xz streams are passed over.
 
     An initramfs, compressed modules in it, firmware: a stream that does not begin like a tar
-    archive costs nothing, and of the others the first that is headers is it.
+    archive costs nothing, and of the others the first that is headers of one of `releases` is it.
     """
     broken: ArchiveError | None = None
     tried = 0
@@ -125,9 +123,12 @@ def _archive(view: memoryview, config: bytes | None, bar: Bar | None) -> tuple[i
         if is_header(first(view[at:])):
             tried += 1
             try:
-                return at, survey(view[at:], bar)
+                found = survey(view[at:], bar)
+                _check_release(found, releases)
             except ArchiveError as e:
                 broken = broken or e
+            else:
+                return at, found
     if broken is not None:
         raise broken
     if config is not None and b"\nCONFIG_IKHEADERS=m\n" in config:
@@ -141,15 +142,25 @@ def _archive(view: memoryview, config: bytes | None, bar: Bar | None) -> tuple[i
     )
 
 
+def _check_release(found: Survey, releases: list[str]) -> None:
+    if found.release not in releases:
+        raise UnusableError(
+            f"holds headers of another kernel: their UTS_RELEASE is {found.release},"
+            f" and the image is {printable(releases[0])}"
+        )
+
+
 def _build_id(view: memoryview) -> str:
     """Return the one GNU build-id that is in no ELF file inside the image, such as the vdso."""
-    inner = list(islice(_elf_files(view), _MANY))
-    ids = set()
-    for match in islice(_NOTE.finditer(view), _MANY):
-        at = match.start()
-        if not any(start <= at < end for start, end in inner):
-            ids.add(build_id_of_notes(bytes(view[at : at + 12 + 4 + 64])))
-    ids.discard("")
+    inner = list(islice(_elf_files(view), _FILES + 1))
+    matches = list(islice(_NOTE.finditer(view), _FILES + 1))
+    if max(len(inner), len(matches)) > _FILES:
+        return ""
+    ids = {
+        build_id_of_notes(bytes(view[match.start() : match.start() + 12 + 4 + 64]))
+        for match in matches
+        if not any(start <= match.start() < end for start, end in inner)
+    } - {""}
     return ids.pop() if len(ids) == 1 else ""
 
 
@@ -165,8 +176,8 @@ def _btf(view: memoryview) -> bytes | None:
         end = at + 24 + types + strings
         text = view[at + 24 + types : end] if end - at <= _BTF_SIZE and end <= len(view) else b""
         if strings_at == types and strings and text and not (text[0] or text[-1]):
-            found.append(bytes(view[at:end]))
-    return found[0] if len(found) == 1 else None
+            found.append((at, end))
+    return bytes(view[slice(*found[0])]) if len(found) == 1 else None
 
 
 def _elf_files(view: memoryview) -> Iterator[tuple[int, int]]:

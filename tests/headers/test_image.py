@@ -41,6 +41,7 @@ def test_every_shape_of_a_kernel(name: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+UTS = "include/generated/utsrelease.h"
 SPLIT = BTF[:-6] + b"names\0"  # the base has the empty string
 CUT = xz(tar())[:200]
 DECOYS = {
@@ -54,6 +55,7 @@ DECOYS = {
     "a configuration that is none": images.ikconfig(b"nothing"),
     "an initramfs with a program": elf((1, note(b"\xdd" * 20)), (4, note(b"\xcc" * 20))),
     "a program of 32 bits": elf((1, b"x"), (4, note(b"\xcc" * 20)), wide=False),
+    "headers of another kernel": xz(tar(GOOD | {UTS: b'#define UTS_RELEASE "5.4.0"\n'})),
     "a module's BTF": SPLIT,
     "BTF whose strings lie elsewhere": BTF[:16] + b"\0\0\0\1" + BTF[20:],
     "BTF that is larger than all": BTF[:12] + b"\xff" * 8 + BTF[20:],
@@ -101,6 +103,16 @@ def test_streams_and_attempts_are_bounded(tmp_path: Path, monkeypatch: pytest.Mo
 )
 def test_the_one_build_id(notes: bytes, expected: str, tmp_path: Path) -> None:
     assert read(arm64(kernel(notes=notes)), tmp_path).build_id == expected
+
+
+def test_too_many_files_to_tell_the_build_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them could pass for the kernel's, which is no longer looked at."""
+    monkeypatch.setattr(image, "_FILES", 3)
+    assert read(arm64(kernel(before=elf((1, b"x")))), tmp_path).build_id == BUILD_ID.hex()
+    files = elf((1, b"x")) + b"".join(elf((4, note(b"%020d" % n))) for n in range(2))
+    assert read(arm64(kernel(before=files)), tmp_path).build_id == ""
 
 
 def test_two_banners_of_one_release_leave_the_version_open(tmp_path: Path) -> None:
