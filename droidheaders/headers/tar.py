@@ -99,7 +99,8 @@ def members(chunks: Iterator[bytes], limits: Limits) -> Iterator[Member]:
             extended.add(flag, bytes(_content(blocks, size)))
             continue
         yield _member(header, extended.values, blocks, limits)
-        extended = _Extended()
+        if extended.flags:
+            extended = _Extended()
     if extended.flags:
         raise ArchiveError("has an extended header with no entry behind it")
     _check_end(blocks)

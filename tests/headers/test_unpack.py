@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from droidheaders.headers.limits import ArchiveError, Limits
 from droidheaders.headers.tar import BLOCK, members
-from droidheaders.headers.unpack import Unpacked, unpack
+from droidheaders.headers.unpack import Unpacked, _odd_path, _path, unpack
 from tests.archives import GOOD, member, tar
 
 
@@ -260,3 +260,17 @@ def test_no_flipped_byte_escapes(tmp_path: Path, at: int, with_byte: int, fix: b
     assert [p.name for p in home.iterdir()] == ["out"]
     for path in (home / "out").rglob("*"):
         assert path.resolve().is_relative_to(home / "out")
+
+
+@settings(deadline=None)
+@given(st.text("aZ9_+-./\\é\0 ", max_size=12).map(str.encode) | st.binary(max_size=12))
+def test_plain_names_are_read_as_odd_ones_would_be(raw: bytes) -> None:
+    limits = Limits(component=5, name=10, depth=3)
+
+    def read(path: Callable[[bytes, Limits], str]) -> str:
+        try:
+            return path(raw, limits)
+        except ArchiveError as e:
+            return f"refused: {e}"
+
+    assert read(_path) == read(_odd_path)
