@@ -211,8 +211,11 @@ class Cache:
     def _publish(self, staged: Bundle, *, replace: bool) -> Bundle:
         final = self.kernels / staged.meta["name"]
         for _ in range(_ATTEMPTS):
-            if replace or not Bundle.load(final):
-                self.remove(final)  # what is there is damaged, or to be replaced
+            there = Bundle.load(final)
+            if there is not None and not replace and _serves(there, staged):
+                return there  # somebody was faster with the same archive
+            if there is None or _is_same(there, staged):
+                self.remove(final)  # it is damaged, to be replaced, or has less
             try:
                 staged.path.rename(final)
             except OSError as e:
@@ -220,12 +223,9 @@ class Cache:
                     raise
             else:
                 return Bundle(final, staged.meta)
-            # Somebody was faster with the same archive: theirs is as good as ours.
-            bundle = Bundle.load(final)
-            if bundle is not None and not replace:
-                return bundle
         raise DroidheadersError(
-            f"the bundle {final.name} is taken away as often as it is made", "droidheaders pull"
+            f"the bundle {final.name} is of another archive, or taken away as often as it is made",
+            f"droidheaders cache show {final.name}",
         )
 
     def remove(self, path: Path) -> bool:
@@ -249,6 +249,16 @@ class Cache:
                     _remove(path)
             except OSError:
                 continue
+
+
+def _is_same(there: Bundle, staged: Bundle) -> bool:
+    """Tell whether both are of one archive: its first 12 digits, in the name, may be made alike."""
+    return bool(there.meta["archive"]["sha256"] == staged.meta["archive"]["sha256"])
+
+
+def _serves(there: Bundle, staged: Bundle) -> bool:
+    """Tell whether what is there is as good as what was made: an import may lack a config."""
+    return _is_same(there, staged) and set(staged.parts) <= set(there.parts)
 
 
 def _manifest(path: Path, known: dict[str, str]) -> str:

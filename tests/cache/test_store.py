@@ -108,6 +108,28 @@ def test_the_same_archive_again_keeps_what_is_there_unless_replaced(cache: Cache
     assert hidden(cache) == []
 
 
+def test_the_same_archive_with_more_takes_the_place_of_less(cache: Cache) -> None:
+    """As when headers that were imported without a config are pulled."""
+    add(cache)
+    with cache.stage() as staging:
+        digests = fill(staging)
+        (staging.path / "config").write_text("CONFIG_BPF=y\n")
+        more = cache.commit(staging, KERNEL, meta(SHA), digests)
+    assert more.parts == ["headers", "config"]
+    assert add(cache).parts == ["headers", "config"]
+    assert hidden(cache) == []
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_another_archive_of_the_same_name_is_refused(cache: Cache, replace: bool) -> None:
+    """The name has 48 bits of the digest, which somebody may meet on purpose."""
+    first = add(cache)
+    with pytest.raises(DroidheadersError, match="is of another archive"):
+        add(cache, sha=SHA[:12] + "f" * 52, replace=replace)
+    assert cache.lookup(KERNEL) == first
+    assert hidden(cache) == []
+
+
 def test_many_at_once(cache: Cache) -> None:
     found: list[Bundle] = []
     threads = [threading.Thread(target=lambda: found.append(add(cache))) for _ in range(8)]
