@@ -114,7 +114,7 @@ def bench_unpack(archive: Path, work: Path, runs: int) -> Iterator[Figure]:
 
     def unpack_ours() -> None:
         with archive.open("rb") as file:
-            stream = XzStream(iter(lambda: file.read(1 << 16), b""))
+            stream = XzStream(iter(lambda: file.read(1 << 18), b""))
             unpack(members(iter(stream), Limits()), ours, Limits())
 
     def unpack_tarfile() -> None:
@@ -136,7 +136,7 @@ def put(cache: Cache, archive: Path, release: str) -> Bundle:
     identity = KernelIdentity(release, "#1", "aarch64", hashlib.sha1(release.encode()).hexdigest())
     with cache.stage() as staging, archive.open("rb") as file, staging.archive.open("xb") as copy:
         staging.headers.mkdir()
-        stream = XzStream(iter(lambda: file.read(1 << 16), b""), copy=copy)
+        stream = XzStream(iter(lambda: file.read(1 << 18), b""), copy=copy)
         share = cache.neighbours(identity).share
         done = unpack(members(iter(stream), Limits()), staging.headers, Limits(), share)
         meta = {

@@ -17,9 +17,9 @@ from droidheaders.headers.limits import MIB, ArchiveError, Limits
 
 MAGIC = b"\xfd7zXZ\x00"
 _CHECKS = (lzma.CHECK_CRC32, lzma.CHECK_CRC64, lzma.CHECK_SHA256)
-_STEP = MIB
+_STEP = MIB // 2
 _SLACK = MIB  # below this much output a ratio means nothing
-_QUEUED = 6
+_QUEUED = 12
 
 
 class XzStream:
@@ -52,7 +52,7 @@ class XzStream:
         self.sha256 = ""
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield decompressed chunks of at most 1 MiB.
+        """Yield decompressed chunks of at most 512 KiB.
 
         Raises ArchiveError for everything that is not exactly one whole xz stream of the expected
         size, and whatever the source of the chunks raises.
