@@ -12,12 +12,12 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
 from droidheaders.headers.limits import ArchiveError, NotInFileError
 from droidheaders.headers.xz import MAGIC
 from droidheaders.kernel.identity import KernelIdentity
+from droidheaders.ui import printable
 
 SEARCHED = 64 * 1024  # real ones have it within the first kilobyte
 
@@ -58,8 +58,8 @@ class ModuleFile:
             elf: Any = ELFFile(io.BytesIO(self._head + bytes(size) + self.tail))
             start, end = _offset(elf, "data"), _offset(elf, "data_end")
             modinfo = elf.get_section_by_name(".modinfo").data().split(b"\0")
-        except (ELFError, AttributeError, TypeError, KeyError, ValueError, IndexError) as e:
-            raise ArchiveError(f"is in a damaged module: {e}") from e
+        except Exception as e:  # pyelftools trusts its input: what it raises is whatever happens
+            raise ArchiveError(f"is in a damaged module: {printable(str(e))}") from e
         if (start, end) != (len(self._head), len(self._head) + size):
             raise ArchiveError(
                 f"is {size} bytes long, and its module says {end - start} at {start}"

@@ -6,7 +6,7 @@ import lzma
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests import archives
+from tests import archives, images
 from tests.archives import RELEASE, with_good
 from tests.faults import test_cves, test_limits, test_links, test_paths, test_tar_headers
 from tests.fuzz.targets import SMALL
@@ -16,7 +16,7 @@ _LARGEST = 1 << 16  # a large one makes every run slow, and shows nothing new
 
 def seeds(target: str) -> list[bytes]:
     """Return inputs for one of the targets."""
-    found = {"tar": _tars, "xz": _streams, "module": _modules}[target]()
+    found = {"tar": _tars, "xz": _streams, "module": _modules, "image": _images}[target]()
     return [seed for seed in dict.fromkeys(found) if len(seed) <= _LARGEST]
 
 
@@ -50,3 +50,7 @@ def _modules() -> Iterator[bytes]:
     yield archives.module(SMALL, release=RELEASE + "-other")
     yield archives.module(SMALL, stated=1)
     yield archives.module(SMALL)[:-5]
+
+
+def _images() -> Iterator[bytes]:
+    yield from (data for _, data in images.KERNELS.values())

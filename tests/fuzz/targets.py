@@ -17,10 +17,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from droidheaders.headers.image import read_image
 from droidheaders.headers.limits import ArchiveError, Limits, NotInFileError
 from droidheaders.headers.module import ModuleFile
 from droidheaders.headers.tar import members
 from droidheaders.headers.unpack import Unpacked, unpack
+from droidheaders.headers.wrapping import unwrap
 from droidheaders.headers.xz import XzStream
 from droidheaders.kernel.identity import KernelIdentity
 from tests import archives
@@ -78,6 +80,14 @@ def module(data: bytes) -> None:
         taken = b"".join(file.archive(_pieces(data, 1000)))
         file.tail += taken[len(SMALL) :]
         file.check(len(SMALL), KernelIdentity(RELEASE, "", "aarch64", ""))
+
+
+def image(data: bytes) -> None:
+    """Read the bytes as a kernel image, in whatever it may be wrapped."""
+    with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as place:
+        with suppress(ArchiveError):
+            read_image(unwrap(memoryview(data), Path(place)).view)
+        assert not os.listdir(place)
 
 
 def repaired(data: bytes) -> bytes:
@@ -150,4 +160,4 @@ def _misread(archive: bytes, entry: tarfile.TarInfo) -> bool:
     return block[345] != 0 and block[257:263] != b"ustar\0"
 
 
-TARGETS = {"tar": tar, "xz": xz, "module": module}
+TARGETS = {"tar": tar, "xz": xz, "module": module, "image": image}
