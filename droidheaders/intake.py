@@ -70,13 +70,7 @@ def commit(
         "arch": kernel.arch,
         "compiler": verify.compiler(staging.headers) or compiler.of_banner(banner),
         "archive": archive,
-        "headers": {
-            "files": unpacked.files,
-            "bytes": unpacked.bytes,
-            "directories": unpacked.directories,
-            "symlinks": len(unpacked.symlinks),
-            "skipped": unpacked.skipped,
-        },
+        "headers": _counts(unpacked),
         "symlinks": unpacked.symlinks,
         "sources": {p: s for p, s in sources.items() if (staging.path / p).exists()},
         **asdict(usability),
@@ -86,3 +80,13 @@ def commit(
         "warnings": warnings,
     }
     return cache.commit(staging, kernel, meta, unpacked.sha256, replace=replace)
+
+
+def _counts(unpacked: Unpacked) -> dict[str, Any]:
+    return {
+        "files": unpacked.files,
+        "bytes": unpacked.bytes,
+        "directories": unpacked.directories,
+        "symlinks": len(unpacked.symlinks),
+        "skipped": unpacked.skipped,
+    }
