@@ -16,6 +16,7 @@ from droidheaders import intake
 from droidheaders.cache import Bundle, Cache, Staging
 from droidheaders.errors import DeviceLostError
 from droidheaders.headers import verify
+from droidheaders.headers.clang import Clang
 from droidheaders.headers.limits import ArchiveError, Limits, NotInFileError
 from droidheaders.headers.source import ArchiveStream, open_archive
 from droidheaders.headers.tar import members
@@ -76,6 +77,8 @@ def _attempt(
         cache.stage() as staging,
         open_archive(device, probed, load=load) as source,
     ):
+        # Which clang is there takes 0.1 s to find out: while the device is busy.
+        threading.Thread(target=Clang.find, name="clang", daemon=True).start()
         share = cache.neighbours(probed.kernel).share
         archive, unpacked = _receive(device, source, probed, staging, share, cancel)
         kernel = probed.kernel
