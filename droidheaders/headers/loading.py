@@ -43,13 +43,21 @@ def changing(device: Device, root: Root) -> Iterator[None]:
         entry.remove()
 
 
+# Once more after a second: the device's own script may be unloading it at this moment.
+_UNLOAD = """\
+d=/sys/module/@MODULE
+[ -d $d ] || exit 99
+rmmod @MODULE || { [ ! -d $d ] || sleep 1; [ ! -d $d ] || rmmod @MODULE; }
+"""
+
+
 def unload(root: Root, module: str) -> bool:
     """Unload a module; return whether it was loaded.
 
     Raises HeadersError when the kernel will not have that. As root even to look: the shell's user
     may not stat what is in /sys on an enforcing device.
     """
-    result = root.shell(f"[ -d /sys/module/{module} ] || exit 99; rmmod {module}", timeout=10.0)
+    result = root.shell(_UNLOAD.replace("@MODULE", module), timeout=10.0)
     if result.status not in (0, 99):
         raise HeadersError(
             f"{root.device.name} could not unload {module}: {last_line(result.stderr)}",
