@@ -119,7 +119,10 @@ def bench_unpack(archive: Path, work: Path, runs: int) -> Iterator[Figure]:
 
     def unpack_tarfile() -> None:
         with tarfile.open(archive) as tar:
-            tar.extractall(python, filter="data")
+            if hasattr(tarfile, "data_filter"):
+                tar.extractall(python, filter="data")
+            else:  # Debian 12's Python
+                tar.extractall(python)
 
     a, b, c = paired(
         runs,

@@ -67,7 +67,8 @@ class FakeDevice(FakeServer):
     is called with the peer before each piece of stdout, with the bytes sent so far, and `link`
     makes of its packets what is sent. `path` is where commands are looked for behind the device's
     own `bin`. What a script leaves behind shows below `root`, where it runs. An `abrupt` device
-    kills what runs when the host leaves, before any trap of it.
+    kills what runs when the host leaves, before any trap of it. `running` counts the scripts that
+    have not ended.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class FakeDevice(FakeServer):
         self.fault = fault
         self.link: Link = faithful
         self.abrupt = False
+        self.running = 0
         self.path = os.environ["PATH"]
         self.scripts: list[str] = []
         self._lay_out(release, machine, version, build_id)
@@ -163,7 +165,14 @@ class FakeDevice(FakeServer):
 
     def _run(self, script: str, peer: Peer) -> None:
         self.scripts.append(script)
-        peer.send(b"OKAY")
+        self.running += 1
+        try:
+            peer.send(b"OKAY")
+            self._execute(script, peer)
+        finally:
+            self.running -= 1
+
+    def _execute(self, script: str, peer: Peer) -> None:
         with subprocess.Popen(
             ["sh", "-c", _ROOTED.sub(f"{self.root}/", script)],
             cwd=self.root,
@@ -193,6 +202,8 @@ class FakeDevice(FakeServer):
                     os.killpg(process.pid, signal.SIGKILL)
 
     def _packets(self, process: subprocess.Popen[bytes], peer: Peer) -> Iterator[tuple[int, bytes]]:
+        root = f"{self.root}/".encode()
+        kept = {1: b"", 2: b""}
         with selectors.DefaultSelector() as selector:
             for source, kind in ((process.stdout, 1), (process.stderr, 2), (peer.socket, 0)):
                 assert source is not None
@@ -203,10 +214,18 @@ class FakeDevice(FakeServer):
                     if key.data == 0:
                         if not data:
                             raise EOFError  # the host left
-                    elif data:
-                        yield key.data, data.replace(f"{self.root}/".encode(), b"/")
-                    else:
+                        continue
+                    if not data:
                         selector.unregister(key.fileobj)
+                    whole = (kept[key.data] + data).replace(root, b"/")
+                    # A path of ours may go on in the next read.
+                    cut = next(
+                        (n for n in range(len(root) - 1, 0, -1) if whole.endswith(root[:n])), 0
+                    )
+                    cut = cut if data else 0
+                    kept[key.data] = whole[len(whole) - cut :]
+                    if whole := whole[: len(whole) - cut]:
+                        yield key.data, whole
         yield 3, bytes([process.wait() & 0xFF])
 
     def _faulty(
@@ -219,3 +238,8 @@ class FakeDevice(FakeServer):
                     self.fault(self, peer, sent)
                 sent += len(data)
             yield kind, data
+
+
+def _begun(data: bytes, path: bytes) -> int:
+    """Return how much of `path` is the end of `data`: the next read may go on with it."""
+    return next((n for n in range(len(path) - 1, 0, -1) if data.endswith(path[:n])), 0)

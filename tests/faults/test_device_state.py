@@ -65,6 +65,7 @@ class Bench:
 
         self.device.abrupt, self.device.fault = True, stall
         self.crash("header written", "SIGKILL")
+        eventually(lambda: not self.device.running)
         self.device.abrupt, self.device.fault = False, None
 
     def finish(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tarfile
+import subprocess
 import time
 from pathlib import Path
 
@@ -300,8 +300,8 @@ def test_real_headers_are_usable(tmp_path: Path, name: str) -> None:
     image.setup(recipes.load(name))
     built = kernel.cached(recipes.load(name), data.cache_dir())
     assert built
-    with tarfile.open(built.directory / "kheaders.tar.xz", "r:xz") as tar:
-        tar.extractall(tmp_path, filter="data")
+    archive = built.directory / "kheaders.tar.xz"
+    subprocess.run(["tar", "xJf", archive, "-C", tmp_path], check=True)
     arch = {"x86_64": "x86"}.get(built.arch, built.arch)
     config = (built.directory / "config").read_bytes()
     found = assess(tmp_path, arch, config)
