@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from droidheaders.cache import Bundle
     from droidheaders.pulling import Pulled
 
-JUDGED = ("state", "missing", "checked_with", "unchecked")
+_JUDGED = ("state", "missing", "checked_with", "unchecked")
 _NAMED = 3
 
 
@@ -96,10 +96,10 @@ def say(serial: str, pulled: Pulled) -> None:
         else f"{headers['files']} files, {mebibytes(headers['bytes'])}, {pulled.seconds:.2f} s"
     )
     ui.say(f"{printable(serial)}: {bundle.kernel}: {bundle.state}, {what}")
-    warn_of_missing(printable(serial), bundle)
+    _warn_of_missing(printable(serial), bundle)
 
 
-def warn_of_missing(source: str, bundle: Bundle) -> None:
+def _warn_of_missing(source: str, bundle: Bundle) -> None:
     """Tell the person what partial headers lack."""
     missing = bundle.meta.get("missing", [])
     if missing:
@@ -129,7 +129,7 @@ def facts(pulled: Pulled) -> dict[str, Any]:
         "compiler": meta["compiler"],
         "archive": meta["archive"],
         "headers": meta["headers"],
-        **{key: meta[key] for key in JUDGED if key in meta},
+        **{key: meta[key] for key in _JUDGED if key in meta},
         "parts": pulled.bundle.parts,
         "warnings": meta["warnings"],
     }

@@ -15,19 +15,13 @@ from droidheaders.adb import Attached, Endpoint, Server
 from droidheaders.adb._adbutils import adb_path
 from droidheaders.errors import DeviceLostError, NoDeviceError, UnsupportedError
 
+from .environment import alone
 from .fake_adbd import FakeAdbd
 
 
 @pytest.fixture
 def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    for name, value in {
-        "HOME": str(tmp_path),
-        "ANDROID_USER_HOME": str(tmp_path),
-        "ADB_LOCAL_TRANSPORT_MAX_PORT": "1",  # no looking for emulators
-        "ADB_MDNS": "0",
-        "ADB_USB": "0",
-    }.items():
-        monkeypatch.setenv(name, value)
+    alone(monkeypatch, tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     server = Server(Endpoint("127.0.0.1", port))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -15,11 +14,6 @@ from droidheaders.errors import HeadersError
 from tests.cache.making import make
 
 MANY = {f"include/linux/dir{i % 3}/{i}.h": b"a" for i in range(90)}
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
 
 
 def pair(

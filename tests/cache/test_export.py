@@ -22,7 +22,7 @@ from droidheaders.cache.verify import repair
 from droidheaders.errors import DroidheadersError, HeadersError, UsageError
 from droidheaders.headers.limits import ArchiveError
 from tests.archives import END, entry, link, pax
-from tests.cache.making import kernel, make
+from tests.cache.making import kernel
 
 KERNEL = {"release": "6.1/a", "version": "#1", "machine": "aarch64", "build_id": "ab" * 20}
 META = {"schema": 1, "kernel": KERNEL, "page_size": 4096}
@@ -31,16 +31,6 @@ PARTS = {
     "config": b"CONFIG_A=y\n",
     "archive.tar.xz": b"x",
 }
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
-
-
-@pytest.fixture
-def bundle(cache: Cache) -> Bundle:
-    return make(cache)
 
 
 def manifest(parts: dict[str, bytes]) -> bytes:

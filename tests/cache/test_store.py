@@ -33,11 +33,6 @@ def add(cache: Cache, kernel: KernelIdentity = KERNEL, sha: str = SHA, **kw: boo
         return cache.commit(staging, kernel, meta(sha), fill(staging), **kw)
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
-
-
 def hidden(cache: Cache) -> list[str]:
     return [p.name for p in (cache.root / "kernels").glob(".*")]
 

@@ -18,16 +18,6 @@ LINK = f"headers/{next(iter(LINKS))}"
 OWN = 5  # own.h, config, btf, bundle.json and archive.tar.xz differ from bundle to bundle
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
-
-
-@pytest.fixture
-def bundle(cache: Cache) -> Bundle:
-    return make(cache)
-
-
 def flip(path: Path) -> None:
     """Change one byte and nothing else that a look at the file would show."""
     info, data = path.stat(), bytearray(path.read_bytes())

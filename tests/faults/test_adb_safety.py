@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from droidheaders.adb._adbutils import adb_path
+from tests.adb.environment import alone
 from tests.adb.fake_server import FakeServer, Peer
 from tests.archives import tar, xz
 from tests.fake_device import FakeDevice
@@ -193,14 +194,7 @@ def test_a_server_is_started_for_this_machine_alone(
     device: FakeDevice, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The real one, at the port that is meant; and it stays, as adb's own would."""
-    for name, value in {
-        "HOME": str(tmp_path),
-        "ANDROID_USER_HOME": str(tmp_path),
-        "ADB_LOCAL_TRANSPORT_MAX_PORT": "1",  # no looking for emulators
-        "ADB_MDNS": "0",
-        "ADB_USB": "0",
-    }.items():
-        monkeypatch.setenv(name, value)
+    alone(monkeypatch, tmp_path)
     log, program = tmp_path / "adb.log", tmp_path / "adb"
     program.write_text(f'#!/bin/sh\necho "$*" >>{log}\nexec {adb_path()} "$@"\n')
     program.chmod(0o755)
