@@ -3,6 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A compiler as a text names it: `family` gcc, clang or "", `version` as numbers, or ().
+
+    `linker` is such as "GNU ld 2.40" or "LLD 14.0.7", or "" where the text names none.
+    """
+
+    family: str
+    version: tuple[int, ...]
+    linker: str
+    text: str
 
 
 def of_banner(banner: str) -> str:

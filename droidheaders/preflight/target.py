@@ -1,0 +1,36 @@
+"""The kernel that a file is for: a device's, one in the cache, or one of which there is a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from droidheaders.kernel.identity import KernelIdentity
+from droidheaders.kernel.kconfig import Kconfig
+
+if TYPE_CHECKING:
+    from droidheaders.kernel.btf import Btf
+    from droidheaders.kernel.compiler import Compiler
+    from droidheaders.kernel.exports import Exports
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is known of a kernel; None, "" or empty is what is not.
+
+    `name` is how a sentence calls it. `vermagic` is that of a module which this kernel has loaded
+    or ships. `headers` is a bundle's headers/. `switches` is what the running kernel says of
+    itself: sig_enforce ("Y", "N"), lockdown (as securityfs writes it), modules_disabled ("0").
+    """
+
+    name: str
+    kernel: KernelIdentity
+    config: Kconfig | None = None
+    vermagic: str = ""
+    compiler: Compiler | None = None
+    exports: Exports | None = None
+    btf: Btf | None = None
+    headers: Path | None = None
+    switches: Mapping[str, str] = field(default_factory=dict)
