@@ -40,7 +40,7 @@ MODULE_ROOTS = (
     "/lib/modules",
 )
 
-_SCRIPT = r"""
+FUNCTIONS = r"""
 m() { echo "@NONCE $1"; }
 line() { x=; read -r x <"$1"; echo "$x"; }
 field() { while read -r k v x; do [ "$k" = "$1" ] && echo "$v" && break; done <"$2"; }
@@ -50,6 +50,10 @@ state() {
   elif [ -e "$1" ] || listed "$1"; then echo "denied $1"
   else echo "absent $1"; fi
 }
+"""
+"""What the questions are asked with: `m KEY` begins an answer, `state FILE` is one."""
+
+QUESTIONS = r"""
 m uname
 k=/proc/sys/kernel
 if [ -r $k/osrelease ] && [ -r $k/version ] && [ -r $k/arch ]; then
@@ -70,6 +74,8 @@ done
 m files; for f in @FILES; do state $f; done
 m selinux; f=/sys/fs/selinux/enforce; if [ -r $f ]; then line $f; else getenforce; fi
 m context; line /proc/self/attr/current
+"""
+_BUILD_TYPE = """\
 m build_type; getprop ro.build.type
 m end
 """
@@ -131,10 +137,11 @@ def probe(device: Device) -> Probe:
         raise HeadersError(f"{device.name} {e.message}", e.hint) from None
 
 
-def script(nonce: str) -> str:
+def script(nonce: str, questions: str = QUESTIONS + _BUILD_TYPE) -> str:
     """Return the shell script whose every answer follows a line "@NONCE key"."""
     return (
-        _SCRIPT.replace("@NONCE", "@" + nonce)
+        (FUNCTIONS + questions)
+        .replace("@NONCE", "@" + nonce)
         .replace("@ARCHIVES", " ".join(ARCHIVES))
         .replace("@FILES", f"{CONFIG} {BTF}")
         .replace("@ROOTS", " ".join(MODULE_ROOTS))
@@ -146,10 +153,14 @@ def parse(output: bytes, nonce: str) -> Probe:
 
     Raises HeadersError when the release is no text that a kernel build could have given it.
     """
-    raw = _answers(output, nonce)
+    return read(answers(output, nonce, QUESTIONS + _BUILD_TYPE))
+
+
+def read(raw: dict[str, bytes]) -> Probe:
+    """Make a Probe of the answers to QUESTIONS and one to "build_type"; raises as `parse` does."""
     text = {key: value.decode("utf-8", "replace").strip() for key, value in raw.items()}
-    archives = _files(text["archives"])
-    config, btf = _files(text["files"])
+    archives = files(text["archives"])
+    config, btf = files(text["files"])
     if [f.path for f in (*archives, config, btf)] != [*ARCHIVES, CONFIG, BTF]:
         raise ValueError("not every place was looked at")
     return Probe(
@@ -159,7 +170,7 @@ def parse(output: bytes, nonce: str) -> Probe:
         kheaders_loaded=text["kheaders"] == "loaded",
         kheaders_build_id=build_id_of_notes(raw["kheaders_notes"]),
         archives=archives,
-        modules=_files(text["modules"]),
+        modules=files(text["modules"]),
         config=config,
         btf=btf,
         uid=int(text["uid"]) if text["uid"].isdecimal() else -1,
@@ -171,14 +182,13 @@ def parse(output: bytes, nonce: str) -> Probe:
     )
 
 
-_KEYS = re.findall(r"^m (\w+)", _SCRIPT, re.MULTILINE)
-
-
-def _answers(output: bytes, nonce: str) -> dict[str, bytes]:
+def answers(output: bytes, nonce: str, questions: str) -> dict[str, bytes]:
+    """Return what stands behind each key of `questions`; ValueError unless every one is there."""
+    expected = re.findall(r"^m (\w+)", questions, re.MULTILINE)
     pieces = [piece.partition(b"\n") for piece in output.split(f"@{nonce} ".encode())[1:]]
     keys = [key.decode("ascii", "replace") for key, _, _ in pieces]
-    if keys != _KEYS:
-        missing = next((key for key in _KEYS if key not in keys), "order")
+    if keys != expected:
+        missing = next((key for key in expected if key not in keys), "order")
         raise ValueError(f"no answer about {missing!r}")
     return dict(zip(keys, (value for _, _, value in pieces), strict=True))
 
@@ -200,11 +210,12 @@ def _identity(uname: str, build_id: str) -> KernelIdentity:
     return KernelIdentity(release, version, machine, build_id)
 
 
-def _files(text: str) -> tuple[DeviceFile, ...]:
-    files = []
+def files(text: str) -> tuple[DeviceFile, ...]:
+    """Return the files whose states `state` has told; ValueError when a line is none."""
+    found = []
     for line in text.splitlines():
         state, _, path = line.partition(" ")
         if state not in ("readable", "denied", "absent") or not path.isprintable():
             raise ValueError(f"a file's state was {printable(line, 80)!r}")
-        files.append(DeviceFile(path, state))
-    return tuple(files)
+        found.append(DeviceFile(path, state))
+    return tuple(found)
