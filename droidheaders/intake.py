@@ -62,13 +62,14 @@ def commit(
         warnings.append(f"left out {count} x {rule}, such as {unpacked.examples[rule]!r}")
     for warning in warnings:
         ui.warn(f"{source}: {printable(warning)}")
+    named = compiler.of_banner(banner)
     config = staging.path / "config"
     usability = assess(
         staging.headers, kernel.arch, config.read_bytes() if config.exists() else None
     )
     meta = {
         "arch": kernel.arch,
-        "compiler": verify.compiler(staging.headers) or compiler.of_banner(banner),
+        "compiler": verify.compiler(staging.headers) or (named.text if named else ""),
         "archive": archive,
         "headers": _counts(unpacked),
         "symlinks": unpacked.symlinks,

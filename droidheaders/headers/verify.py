@@ -7,6 +7,7 @@ from pathlib import Path
 
 from droidheaders.headers.limits import UnusableError
 from droidheaders.headers.unpack import Unpacked
+from droidheaders.kernel.compiler import of_compile_h
 from droidheaders.kernel.identity import KernelIdentity
 from droidheaders.ui import printable
 
@@ -41,9 +42,11 @@ def verify(root: Path, unpacked: Unpacked, kernel: KernelIdentity) -> None:
 def compiler(root: Path) -> str:
     """Return LINUX_COMPILER of the tree: the compiler's own words, or "" when they are not kept."""
     try:
-        return _define(root / COMPILE, "LINUX_COMPILER")
+        with (root / COMPILE).open("rb") as file:
+            named = of_compile_h(file.read(_READ))
     except OSError:
         return ""
+    return named.text if named else ""
 
 
 def _refuse_links_to_nowhere(unpacked: Unpacked) -> None:
