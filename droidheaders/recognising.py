@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,7 +58,7 @@ def recognise(file: Path, source: Path | None, workshop: Path) -> Found:
             f"--source is for a kernel tree, and {printable(str(file))} is none",
             "leave --source out",
         )
-    opened = _opened(file, workshop)
+    opened = wrapping.unwrap(copied(file, workshop), workshop)
     size = len(opened.view)
     with ui.bar(f"reading {printable(file.name)}", size) as bar:
         if opened.content == wrapping.EXPORT:
@@ -80,34 +81,33 @@ def _reading(file: Path) -> Iterator[None]:
     except OSError as e:
         name = printable(str(e.filename or file))
         raise UsageError(
-            f"cannot read {name}: {e.strerror or e}", "droidheaders cache import FILE"
+            f"cannot read {name}: {e.strerror or e}", f"ls -l {shlex.quote(name)}"
         ) from e
 
 
-def _opened(file: Path, workshop: Path) -> wrapping.Unwrapped:
-    """Return a private copy of what the file holds: of a vmlinux, only what is loaded."""
+def copied(file: Path, workshop: Path) -> memoryview:
+    """Return a private copy of a file: of a vmlinux, only what is loaded.
+
+    Raises UsageError when there is no such file.
+    """
     with _reading(file):
         # Without waiting for the other end of a pipe.
         fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
-            raise UsageError(
-                f"{printable(str(file))} is neither file nor directory",
-                "droidheaders cache import FILE",
-            )
+            name = printable(str(file))
+            raise UsageError(f"{name} is neither file nor directory", f"ls -l {shlex.quote(name)}")
 
         def read(at: int, size: int) -> bytes:
             with _reading(file):
                 return os.pread(fd, size, at) if at < info.st_size else b""
 
         if wrapping.is_vmlinux(read(0, 20)):
-            view = spool(wrapping.segments(read), workshop)
-            return wrapping.Unwrapped(wrapping.IMAGE, wrapping.IMAGE, view)
-        view = spool((read(at, _STEP) for at in range(0, info.st_size, _STEP)), workshop)
+            return spool(wrapping.segments(read), workshop)
+        return spool((read(at, _STEP) for at in range(0, info.st_size, _STEP)), workshop)
     finally:
         os.close(fd)
-    return wrapping.unwrap(view, workshop)
 
 
 def _kernel(known: Survey, version: str = "", build_id: str = "") -> KernelIdentity:

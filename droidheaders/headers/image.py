@@ -58,9 +58,31 @@ class Image:
     btf: bytes | None
 
 
+@dataclass(frozen=True)
+class KernelImage:
+    """What an image says of its kernel, headers or not; the fields are those of Image."""
+
+    release: str
+    version: str
+    banner: str
+    build_id: str
+    config: bytes | None
+    btf: bytes | None
+
+
 def is_kernel(view: memoryview) -> bool:
     """Tell whether a Linux version is in these bytes."""
     return _BANNER.search(view) is not None
+
+
+def read_kernel(view: memoryview) -> KernelImage:
+    """Find what an uncompressed kernel says of itself, without its headers.
+
+    Raises ArchiveError when it is none.
+    """
+    banners = _banners(view)
+    release = next(iter(banners))[0]
+    return KernelImage(release, *_said(banners), _build_id(view), _config(view), _btf(view))
 
 
 def read_image(view: memoryview, bar: Bar | None = None) -> Image:
@@ -69,6 +91,16 @@ def read_image(view: memoryview, bar: Bar | None = None) -> Image:
     Raises ArchiveError when there are no headers in it, or none that are whole, and UnusableError
     when they are of another kernel than the image.
     """
+    banners = _banners(view)
+    config = _config(view)
+    at, found = _archive(view, [release for release, _ in banners], config, bar)
+    version, banner = _said({k: line for k, line in banners.items() if k[0] == found.release})
+    archive = view[at : at + found.size]
+    return Image(archive, found, banner, version, _build_id(view), config, _btf(view))
+
+
+def _banners(view: memoryview) -> dict[tuple[str, str], bytes]:
+    """Return the banners in an image, by release and version."""
     banners = {
         (m[1].decode("utf-8", "replace"), m[2].decode("utf-8", "replace")[:_UTS_FIELD]): m[0]
         for m in islice(_BANNER.finditer(view), _MANY)
@@ -78,21 +110,16 @@ def read_image(view: memoryview, bar: Bar | None = None) -> Image:
             "is no kernel: no Linux version is in it",
             "give boot.img, arch/*/boot/Image or vmlinux",
         )
-    config = _config(view)
-    at, found = _archive(view, [release for release, _ in banners], config, bar)
-    own = {key: banner for key, banner in banners.items() if key[0] == found.release}
-    [(_, version), banner] = next(iter(own.items()))
-    if len(own) > 1:  # which of them it says when it runs cannot be told
-        version, banner = "", b""
-    return Image(
-        view[at : at + found.size],
-        found,
-        banner.decode("utf-8", "replace").rstrip("\n"),
-        version if version.isprintable() else "",
-        _build_id(view),
-        config,
-        _btf(view),
-    )
+    return banners
+
+
+def _said(banners: dict[tuple[str, str], bytes]) -> tuple[str, str]:
+    """Return version and banner; empty where there are several, since nobody knows which it is."""
+    if len(banners) > 1:
+        return "", ""
+    [((_, version), banner)] = banners.items()
+    line = banner.decode("utf-8", "replace").rstrip("\n")
+    return (version if version.isprintable() else ""), line
 
 
 def _config(view: memoryview) -> bytes | None:
