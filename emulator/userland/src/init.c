@@ -95,7 +95,7 @@ static void mount_all(void)
 		{ "sysfs", "/sys", NULL, 1 },
 		{ "selinuxfs", "/sys/fs/selinux", NULL, 0 },
 		{ "debugfs", "/sys/kernel/debug", "mode=0755", 0 },
-		{ "tracefs", "/sys/kernel/tracing", "mode=0755", 0 },
+		{ "tracefs", "/sys/kernel/tracing", "mode=0755,gid=3012", 0 }, /* readtracefs */
 		{ "bpf", "/sys/fs/bpf", NULL, 0 },
 		{ "cgroup2", "/sys/fs/cgroup", NULL, 0 },
 	};
@@ -108,6 +108,10 @@ static void mount_all(void)
 		    mounts[i].needed)
 			fail("cannot mount %s", mounts[i].where);
 	}
+	/* system/core/libprocessgroup/profiles/cgroups.json, 1000 being system */
+	if (!access("/sys/fs/cgroup/cgroup.procs", F_OK) &&
+	    (chown("/sys/fs/cgroup", 1000, 1000) || chmod("/sys/fs/cgroup", 0775)))
+		fail("cannot give /sys/fs/cgroup to system");
 	open_console();
 	/* devtmpfs knows only 0600; these are Android's modes (system/core/rootdir/ueventd.rc). */
 	chmod("/dev/ptmx", 0666);
@@ -360,7 +364,12 @@ int main(void)
 	start_network();
 	/* As system/core/rootdir/init.rc has them. */
 	put("/proc/sys/kernel/kptr_restrict", "2");
+	put("/proc/sys/kernel/perf_event_paranoid", "-1"); /* SELinux has the say */
 	put("/proc/sys/kernel/hostname", "localhost");
+	/* As bpfloader has them (system/bpf/bpfloader/BpfLoader.cpp): SELinux has the say here too. */
+	put("/proc/sys/kernel/unprivileged_bpf_disabled", "0");
+	put("/proc/sys/net/core/bpf_jit_enable", "1");
+	put("/proc/sys/net/core/bpf_jit_kallsyms", "1");
 	put("/sys/kernel/rcu_expedited", "0");
 	close(hold);
 	serve(front, &signals);
