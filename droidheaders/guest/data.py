@@ -1,4 +1,4 @@
-"""Where a guest's files are: what ships with droidheaders, what is cached, what is running."""
+"""Where a guest's files are: what is cached, what is running."""
 
 from __future__ import annotations
 
@@ -6,18 +6,6 @@ import os
 from pathlib import Path
 
 from droidheaders import state
-
-
-def emulator_dir() -> Path:
-    """Return the directory of recipes and userland: droidheaders/_emulator, or <repo>/emulator.
-
-    Raises FileNotFoundError when neither is there, which is a broken installation.
-    """
-    package = Path(__file__).resolve().parent.parent
-    for place in (package / "_emulator", package.parent / "emulator"):
-        if place.is_dir():
-            return place
-    raise FileNotFoundError(f"no emulator directory beside {package}")
 
 
 def cache_dir() -> Path:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from droidheaders.errors import DroidheadersError, UsageError
-from droidheaders.guest.data import emulator_dir
 from droidheaders.guest.host import DEBIAN_ARCH
+from droidheaders.shipped import emulator_dir
 
 DEFAULT = "6.1-arm64"
 

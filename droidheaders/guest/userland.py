@@ -16,8 +16,8 @@ from typing import BinaryIO
 
 from droidheaders.errors import DroidheadersError
 from droidheaders.guest.cpio import CpioWriter
-from droidheaders.guest.data import emulator_dir
 from droidheaders.guest.host import cross_prefix, require
+from droidheaders.shipped import emulator_dir
 
 PERSONAS = ("user", "userdebug", "su", "root")
 """How much the guest lets its shell do: values of droidheaders.persona on the command line."""
