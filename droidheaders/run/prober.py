@@ -1,0 +1,191 @@
+"""Ask a kernel which BPF programs it really loads and attaches: emulator/bpf/prober.c, run there.
+
+What is asked for is the smallest program of each type, taken back at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeGuard
+
+from droidheaders.adb.shell import last_line
+from droidheaders.errors import DroidheadersError, UnsupportedError
+from droidheaders.run.scratch import scratch
+from droidheaders.shipped import emulator_dir
+from droidheaders.ui import printable
+
+if TYPE_CHECKING:
+    from droidheaders.adb import Device
+    from droidheaders.adb.root import Root
+
+TYPES = (
+    *("kprobe", "kretprobe", "uprobe", "tracepoint", "raw_tp", "perf_event", "cgroup"),
+    *("socket_filter", "tc", "xdp", "fentry", "lsm", "iter", "struct_ops"),
+)
+"""What is asked about, in the order of the answers."""
+
+_ARCH = {"aarch64": "arm64", "x86_64": "x86_64"}
+_TRIPLE = {"arm64": "aarch64-linux-gnu", "x86_64": "x86_64-linux-gnu"}
+_FLAGS = (
+    *("-std=gnu11", "-Os", "-ffreestanding", "-nostdlib", "-static", "-fno-pie", "-s"),
+    *("-fno-stack-protector", "-fno-strict-aliasing", "-fno-asynchronous-unwind-tables"),
+    "-Wl,--build-id=none",
+    "-Wl,-z,max-page-size=16384",  # Android's larger one; the linker's own for arm64 is 64 KiB
+)
+
+_TIMEOUT = 40.0  # the program ends itself after 20 seconds, and takes two when emulated
+_LONGEST = 64 << 10
+_MAX_ERRNO = 4095  # include/linux/err.h
+# What Python lacks (include/linux/errno.h, for the kernel alone), and what it gives another name.
+_NAMES = errno.errorcode | {524: "ENOTSUPP", errno.EOPNOTSUPP: "EOPNOTSUPP"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a kernel said to one type of program.
+
+    `load` and `attach` are 0 or an errno; `attach` is None where none was tried. `log` is the end
+    of the verifier's log, or what the prober found out itself, fit for a terminal.
+    """
+
+    load: int
+    attach: int | None
+    log: str = ""
+
+    @property
+    def works(self) -> bool:
+        """Whether it was loaded, and attached where that was tried."""
+        return not self.load and not self.attach
+
+    @property
+    def denied(self) -> bool:
+        """Whether rights are what is missing: nothing was learnt about the kernel then.
+
+        capable() refuses with EPERM, SELinux and file modes with EACCES.
+        """
+        return (self.load or self.attach) in (errno.EPERM, errno.EACCES)
+
+    @property
+    def error(self) -> str:
+        """The name of the errno that stopped it, or ""."""
+        number = self.load or self.attach or 0
+        return _NAMES.get(number, f"errno {number}") if number else ""
+
+
+def ask(device: Device, user: Device | Root) -> dict[str, Outcome]:
+    """Return what the kernel of `device` says to each of TYPES when `user` asks.
+
+    `user` is the device, for its shell, or root on it. A type that no answer came for is left out.
+    Takes a second or two on a guest, and leaves nothing there. Raises DroidheadersError when the
+    prober cannot be built or run, UnsupportedError for an architecture that it is not written for.
+    """
+    machine = device.shell("uname -m").stdout.decode("utf-8", "replace").strip()
+    if machine not in _ARCH:
+        raise UnsupportedError(
+            f"{device.name} is {printable(machine)}, and BPF is probed on"
+            f" {' and '.join(_ARCH)} only"
+        )
+    program = build(_ARCH[machine])
+    with scratch(device) as place:
+        device.push(program, f"{place}/prober", mode=0o755)
+        result = user.shell(f"exec {place}/prober", timeout=_TIMEOUT)
+    outcomes = parse(result.stdout)
+    if not outcomes:
+        raise DroidheadersError(
+            f"{device.name} did not run the BPF prober: {last_line(result.stderr)}"
+            f" (status {result.status})",
+            f"{device.adb} shell ls -ldZ /data/local/tmp",
+        )
+    return outcomes
+
+
+def parse(output: bytes) -> dict[str, Outcome]:
+    """Return what the prober wrote by type; lines that are not its own are passed over."""
+    found = {}
+    for line in output[:_LONGEST].splitlines():
+        try:
+            facts = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(facts, dict):
+            continue
+        name, load, attach, log = (facts.get(key) for key in ("type", "load", "attach", "log"))
+        if name not in TYPES or not isinstance(log, str):
+            continue
+        if _is_errno(load) and (attach is None or _is_errno(attach)):
+            found[name] = Outcome(load, attach, printable(log, limit=400))
+    return found
+
+
+def _is_errno(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value <= _MAX_ERRNO
+
+
+def build(arch: str) -> Path:
+    """Return the prober for `arch` (arm64, x86_64), built on first use and kept in the cache.
+
+    Raises DroidheadersError when this host has no compiler for it, or the compiler fails.
+    """
+    from droidheaders.cache.disk import disk_errors
+    from droidheaders.cache.store import Cache
+
+    source = emulator_dir() / "bpf/prober.c"
+    command = [*_compiler(arch), *_FLAGS]
+    version = _run([command[0], "--version"])
+    key = hashlib.sha256(source.read_bytes() + repr((command, version)).encode()).hexdigest()
+    root = Cache.default().root
+    place = root / "tools" / f"prober-{arch}-{key[:16]}"
+    if place.is_file():
+        return place
+    with disk_errors(root):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        new = place.with_name(f".{place.name}.{os.getpid()}.{os.urandom(4).hex()}")
+        try:
+            _run([*command, "-o", str(new), str(source)])
+            new.replace(place)
+        finally:
+            new.unlink(missing_ok=True)
+    return place
+
+
+def _compiler(arch: str) -> list[str]:
+    """Return how a C compiler for `arch` is called; DroidheadersError when there is none."""
+    triple = _TRIPLE[arch]
+    native = platform.system() == "Linux" and _ARCH.get(platform.machine()) == arch
+    for name in (f"{triple}-gcc", *(("gcc",) if native else ())):
+        if gcc := shutil.which(name):
+            return [gcc]
+    from droidheaders.headers.clang import Clang
+
+    clang = Clang.find()
+    # It answers with the bare name when it has no such program.
+    if clang and "/" in _run([clang.path, "-print-prog-name=ld.lld"]):
+        return [clang.path, f"--target={triple}", "-fuse-ld=lld"]
+    package = "gcc" if native else f"gcc-{triple.replace('_', '-')}"
+    raise DroidheadersError(
+        f"this host has no C compiler for {arch}, which the BPF prober is built with",
+        f"sudo apt-get install {package}",
+    )
+
+
+def _run(command: list[str]) -> str:
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+    except OSError as e:
+        raise DroidheadersError(f"cannot run {command[0]}: {e.strerror}") from e
+    if done.returncode:
+        said = printable(done.stderr.strip().partition("\n")[0])
+        raise DroidheadersError(
+            f"{command[0]} failed on the BPF prober: {said}", f"{command[0]} --version"
+        )
+    return done.stdout
