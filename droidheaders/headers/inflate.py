@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import struct
+import sys
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +22,8 @@ _LZ4_BLOCK = 8 * MIB  # uncompressed; LEGACY_BLOCKSIZE in lz4's programs/lz4io.c
 _LZ4_BOUND = _LZ4_BLOCK + _LZ4_BLOCK // 255 + 16  # LZ4_COMPRESSBOUND of lz4.h
 _LZMA = b"\x5d\x00\x00"
 _GZIP = b"\x1f\x8b\x08"
+_ZSTD = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
+_ZSTD_WINDOW = 27  # log2 of what the zstd command takes too, 128 MiB
 
 
 def inflated(view: memoryview) -> Iterator[bytes] | None:
@@ -42,7 +45,14 @@ def inflated(view: memoryview) -> Iterator[bytes] | None:
         import lz4.frame  # late: only for a kernel compressed with it
 
         return _decompressed(view, lz4.frame.LZ4FrameDecompressor())
-    return None
+    return _zstd(view) if head.startswith(_ZSTD) else None
+
+
+def name(head: bytes) -> str:
+    """Return what `inflated` takes data that begins like this for, or ""."""
+    names = {_GZIP: "gzip", MAGIC: "xz", _LZMA: "lzma", _ZSTD: "zstd"}
+    lz4 = {_LZ4_LEGACY: "lz4", _LZ4_FRAME: "lz4"}
+    return next((n for magic, n in (names | lz4).items() if head.startswith(magic)), "")
 
 
 def first(view: memoryview, size: int = 512) -> bytes:
@@ -89,6 +99,18 @@ def _decompressed(view: memoryview, decompressor: Any) -> Iterator[bytes]:
     except (lzma.LZMAError, RuntimeError) as e:  # the latter is lz4's
         raise ArchiveError(f"is compressed, and damaged: {e}") from e
     raise ArchiveError("is compressed, and cut off")
+
+
+def _zstd(view: memoryview) -> Iterator[bytes]:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd  # late: only for a module compressed with it
+    options = {int(zstd.DecompressionParameter.window_log_max): _ZSTD_WINDOW}
+    try:
+        yield from _decompressed(view, zstd.ZstdDecompressor(options=options))
+    except zstd.ZstdError as e:
+        raise ArchiveError(f"is compressed, and damaged: {e}") from e
 
 
 def _lz4_legacy(view: memoryview) -> Iterator[bytes]:
