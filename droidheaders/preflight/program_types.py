@@ -193,7 +193,7 @@ _ALL = (
     _net("tcx", "SCHED_CLS", (6, 6), (("CONFIG_NET_XGRESS",),), attach="BPF_TCX_INGRESS"),
     _net("netkit", "SCHED_CLS", (6, 7), (("CONFIG_NETKIT",),), attach="BPF_NETKIT_PRIMARY"),
     _net("xdp", "XDP", (4, 8)),
-    _net("lwt", "LWT_IN", (4, 10), (("CONFIG_LWTUNNEL_BPF",),)),
+    _net("lwt_in", "LWT_IN", (4, 10), (("CONFIG_LWTUNNEL_BPF",),)),
     _net("lwt_out", "LWT_OUT", (4, 10), (("CONFIG_LWTUNNEL_BPF",),)),
     _net("lwt_xmit", "LWT_XMIT", (4, 10), (("CONFIG_LWTUNNEL_BPF",),)),
     _net("lwt_seg6local", "LWT_SEG6LOCAL", (4, 18), (("CONFIG_IPV6_SEG6_BPF",),)),
