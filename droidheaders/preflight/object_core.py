@@ -1,0 +1,148 @@
+"""What the CO-RE relocations of an object become on a kernel, and which code is reached then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from droidheaders.kernel.btf import Btf
+from droidheaders.objects.bpf import BpfObject
+from droidheaders.objects.btf_ext import Lines, relocations
+from droidheaders.objects.core import TYPE_LOCAL, Resolution, Resolver
+from droidheaders.objects.reach import reached
+from droidheaders.preflight.answer import Answer
+from droidheaders.preflight.target import Target
+from droidheaders.ui import printable
+
+_NAMED = 3  # places of one relocation that a sentence names
+_RELOCATIONS = 100_000
+
+
+@dataclass(frozen=True)
+class Relocated:
+    """The relocations of an object: all, and those that fail where a program gets to them.
+
+    `total` counts them also when there is no kernel's BTF to resolve them with. `reached` is by the number of the section of code; `where` is by the identity of a relocation.
+    """
+
+    total: int
+    all: tuple[Resolution, ...]
+    failing: tuple[Resolution, ...]
+    guarded: int
+    where: dict[str, list[str]]
+    reached: dict[int, set[int]]
+
+
+def needs_kernel(file: BpfObject) -> bool:
+    """Tell whether any relocation asks for a type of the kernel."""
+    if not file.btf or not file.ext:
+        return False
+    return any(one.kind != TYPE_LOCAL for one in relocations(file.ext, file.btf))
+
+
+def relocate(file: BpfObject, kernel: Btf | None, externs: dict[str, int]) -> Relocated:
+    """Resolve all relocations, where there is a kernel's BTF, and follow the code.
+
+    Raises ValueError, the end of a sentence about the object, when it is damaged.
+    """
+    resolved = _resolve(file, kernel) if file.btf and file.ext and kernel else {}
+    every = {number: _reached(file, number, resolved, externs) for number in sorted(file.code)}
+    failing, guarded = [], 0
+    where: dict[str, list[str]] = {}
+    lines = Lines(file.ext, file.btf) if file.btf and file.ext else None
+    for (number, at), one in resolved.items():
+        if one.outcome == "missing" and at not in every[number]:
+            guarded += 1
+        elif one.outcome in ("missing", "refused"):
+            failing.append(one)
+            where.setdefault(one.what, []).append(_place(file, number, at, lines))
+    total = sum(1 for _ in relocations(file.ext, file.btf)) if file.btf and file.ext else 0
+    return Relocated(total, tuple(resolved.values()), tuple(failing), guarded, where, every)
+
+
+def _resolve(file: BpfObject, kernel: Btf) -> dict[tuple[int, int], Resolution]:
+    assert file.btf
+    resolver = Resolver(file.btf, kernel)
+    sections = {code.name: number for number, code in file.code.items()}
+    resolved: dict[tuple[int, int], Resolution] = {}
+    for one in relocations(file.ext, file.btf):
+        number = sections.get(one.section)
+        if number is None or one.instruction >= len(file.code[number].instructions):
+            raise ValueError("has a relocation of code that is not there")
+        if len(resolved) >= _RELOCATIONS:
+            raise ValueError(f"has more than {_RELOCATIONS} relocations")
+        code = file.code[number].instructions[one.instruction].code
+        resolved[number, one.instruction] = resolver.resolve(one, code)
+    return resolved
+
+
+def _reached(
+    file: BpfObject,
+    number: int,
+    resolved: dict[tuple[int, int], Resolution],
+    externs: dict[str, int],
+) -> set[int]:
+    values = {
+        at: one.value
+        for (section, at), one in resolved.items()
+        if section == number and one.value is not None
+    }
+    found: set[int] = set()
+    for function in (*file.programs, *file.subprograms):
+        if function.section == number:
+            found |= reached(file.code[number], function, values, externs)
+    return found
+
+
+def _place(file: BpfObject, number: int, at: int, lines: Lines | None) -> str:
+    """Return where an instruction is, for a person: FUNCTION, SECTION, FILE:LINE."""
+    code = file.code[number]
+    name = _function(file, number, at)
+    line = lines.line(code.name, at) if lines else ""
+    place = f"{name} ({code.name})" if name else code.name
+    return printable(f"{place}, {line}" if line else place, 160)
+
+
+def _function(file: BpfObject, number: int, at: int) -> str:
+    for one in (*file.programs, *file.subprograms):
+        if one.section == number and one.start <= at < one.start + one.count:
+            return one.name
+    return ""
+
+
+def answers(relocated: Relocated) -> list[Answer]:
+    """Return one answer for each thing that is missing, or one that all is there."""
+    found = {}
+    for one in relocated.failing:
+        places = list(dict.fromkeys(relocated.where[one.what]))
+        more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
+        where = "; ".join(places[:_NAMED]) + more
+        because = one.because or "the kernel has no such thing"
+        what = printable(one.what, 100)
+        found[one.what] = Answer(
+            "co-re",
+            "no",
+            f"{what}: {because}, by its BTF; asked for in {where}",
+            "guard it with bpf_core_field_exists(), bpf_core_type_exists() or an enum's",
+        )
+    if found:
+        return list(found.values())
+    guarded = f", {relocated.guarded} of them in code that is not reached" * bool(relocated.guarded)
+    return [
+        Answer("co-re", "yes", f"all {relocated.total} relocations fit the kernel's BTF{guarded}")
+    ]
+
+
+def without_btf(target: Target) -> Answer:
+    """Return what holds of an object with relocations when the kernel's BTF is not at hand."""
+    if target.config is None:
+        return Answer("co-re", "unknown", "it needs the kernel's BTF, and nothing tells of one")
+    if target.config.get("CONFIG_DEBUG_INFO_BTF") == "y":
+        return Answer(
+            "co-re", "unknown", "it needs the kernel's BTF, which is on the device and not here"
+        )
+    return Answer(
+        "co-re",
+        "no",
+        "it needs the kernel's BTF, and CONFIG_DEBUG_INFO_BTF is not set",
+        "compile it with the kernel's own headers, without CO-RE, or load it with a BTF file",
+    )
