@@ -96,6 +96,7 @@ def _attempt(
             replace=replace,
             page_size=probed.page_size,
             kheaders_build_id=probed.kheaders_build_id,
+            vermagic=printable(source.module.vermagic) if source.module else "",
         )
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from droidheaders import __version__
-from droidheaders.cli import cache, devices, diff, emulator, exchange, pull, upkeep
+from droidheaders.cli import cache, check, devices, diff, emulator, exchange, pull, upkeep
 from droidheaders.cli.settings import SCHEMA, report, settings
 from droidheaders.errors import DroidheadersError, UsageError
 from droidheaders.ui import ui
@@ -31,6 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(name="devices")(devices.devices)
+app.command(name="check")(check.check)
 app.command(name="pull")(pull.pull)
 app.add_typer(cache.app, name="cache")
 cache.app.command()(upkeep.verify)

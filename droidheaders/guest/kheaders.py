@@ -115,7 +115,10 @@ def build(
     ui.say(done.stdout + done.stderr, level=2)
     if done.returncode:
         raise DroidheadersError(f"kheaders.ko for {headers.name} cannot be built: {_why(done)}")
-    return work / "kheaders.ko", work / "configs.ko"
+    built = work / "kheaders.ko", work / "configs.ko"
+    # As Android's builds do: INSTALL_MOD_STRIP=1 in build/kernel/build.sh.
+    subprocess.run([f"{prefix}strip", "--strip-debug", *built], check=True)
+    return built
 
 
 def _why(done: subprocess.CompletedProcess[str]) -> str:

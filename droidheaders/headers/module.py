@@ -23,12 +23,16 @@ SEARCHED = 64 * 1024  # real ones have it within the first kilobyte
 
 
 class ModuleFile:
-    """One pass over the module's bytes; what is not archive is kept to be checked in the end."""
+    """One pass over the module's bytes; what is not archive is kept to be checked in the end.
+
+    `vermagic` is the module's, once it was checked.
+    """
 
     def __init__(self, head: bytes = b"", tail: bytes = b"") -> None:
         """Make one that is yet to be read, or of what is around an archive that was read."""
         self._head = head
         self.tail = bytearray(tail)
+        self.vermagic = ""
 
     def archive(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Yield the bytes from the archive's first on; what is behind its last goes to `tail`.
@@ -64,8 +68,10 @@ class ModuleFile:
             raise ArchiveError(
                 f"is {size} bytes long, and its module says {end - start} at {start}"
             )
-        if not any(field.startswith(_vermagic(kernel)) for field in modinfo):
+        vermagic = next((field for field in modinfo if field.startswith(_vermagic(kernel))), None)
+        if vermagic is None:
             raise ArchiveError("is in a module of another kernel: its vermagic differs")
+        self.vermagic = vermagic.decode("utf-8", "replace").partition("=")[2]
 
 
 def _offset(elf: Any, name: str) -> int:

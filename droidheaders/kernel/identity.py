@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 
@@ -33,6 +34,12 @@ class KernelIdentity:
         if self.machine[:1] == "i" and self.machine.endswith("86"):
             return "x86"
         return _SRCARCH.get(self.machine, self.machine)
+
+    @property
+    def number(self) -> tuple[int, int] | None:
+        """Return the release's first two numbers, such as (6, 1), or None when it has none."""
+        match = re.match(r"(\d{1,3})\.(\d{1,4})(?!\d)", self.release, re.ASCII)
+        return (int(match[1]), int(match[2])) if match else None
 
     def __str__(self) -> str:
         return f"{printable(self.release)} ({printable(self.machine)})"

@@ -137,8 +137,13 @@ def probe(device: Device) -> Probe:
         raise HeadersError(f"{device.name} {e.message}", e.hint) from None
 
 
-def script(nonce: str, questions: str = QUESTIONS + _BUILD_TYPE) -> str:
+def script(nonce: str) -> str:
     """Return the shell script whose every answer follows a line "@NONCE key"."""
+    return framed(nonce, QUESTIONS + _BUILD_TYPE)
+
+
+def framed(nonce: str, questions: str) -> str:
+    """Return `questions` as a script, with FUNCTIONS and the places to look at put in."""
     return (
         (FUNCTIONS + questions)
         .replace("@NONCE", "@" + nonce)
@@ -159,8 +164,8 @@ def parse(output: bytes, nonce: str) -> Probe:
 def read(raw: dict[str, bytes]) -> Probe:
     """Make a Probe of the answers to QUESTIONS and one to "build_type"; raises as `parse` does."""
     text = {key: value.decode("utf-8", "replace").strip() for key, value in raw.items()}
-    archives = files(text["archives"])
-    config, btf = files(text["files"])
+    archives = file_states(text["archives"])
+    config, btf = file_states(text["files"])
     if [f.path for f in (*archives, config, btf)] != [*ARCHIVES, CONFIG, BTF]:
         raise ValueError("not every place was looked at")
     return Probe(
@@ -170,7 +175,7 @@ def read(raw: dict[str, bytes]) -> Probe:
         kheaders_loaded=text["kheaders"] == "loaded",
         kheaders_build_id=build_id_of_notes(raw["kheaders_notes"]),
         archives=archives,
-        modules=files(text["modules"]),
+        modules=file_states(text["modules"]),
         config=config,
         btf=btf,
         uid=int(text["uid"]) if text["uid"].isdecimal() else -1,
@@ -210,7 +215,7 @@ def _identity(uname: str, build_id: str) -> KernelIdentity:
     return KernelIdentity(release, version, machine, build_id)
 
 
-def files(text: str) -> tuple[DeviceFile, ...]:
+def file_states(text: str) -> tuple[DeviceFile, ...]:
     """Return the files whose states `state` has told; ValueError when a line is none."""
     found = []
     for line in text.splitlines():

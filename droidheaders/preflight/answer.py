@@ -30,12 +30,14 @@ class Answer:
 class Report:
     """The answer about one capability or file, those it rests on, and what a program may use.
 
-    `facts` can be written as JSON; docs/check.md has its keys.
+    `facts` can be written as JSON; docs/check.md has its keys. Where `alternatives`, the answers it
+    rests on are ways to the same thing, of which one is enough.
     """
 
     answer: Answer
     details: tuple[Answer, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+    alternatives: bool = False
 
 
 def worst(answers: Iterable[Answer]) -> Verdict:

@@ -219,8 +219,13 @@ _ALL = (
 PROGRAM_TYPES: Mapping[str, ProgramType] = MappingProxyType({one.name: one for one in _ALL})
 """By the name of the section prefix, or the type's own where several prefixes share it."""
 
-COMMON = (
-    *("kprobe", "kretprobe", "uprobe", "tracepoint", "raw_tp", "perf_event", "cgroup_skb"),
-    *("socket", "tc", "xdp", "fentry", "lsm", "iter", "struct_ops"),
+COMMON: Mapping[str, ProgramType] = MappingProxyType(
+    {
+        {"cgroup_skb": "cgroup", "socket": "socket_filter"}.get(name, name): PROGRAM_TYPES[name]
+        for name in (
+            *("kprobe", "kretprobe", "uprobe", "tracepoint", "raw_tp", "perf_event", "cgroup_skb"),
+            *("socket", "tc", "xdp", "fentry", "lsm", "iter", "struct_ops"),
+        )
+    }
 )
-"""The kinds that a report on a kernel speaks of."""
+"""The kinds that a report on a kernel speaks of, by the name that it uses."""

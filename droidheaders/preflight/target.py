@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 class Target:
     """What is known of a kernel; None, "" or empty is what is not.
 
-    `name` is how a sentence calls it. `vermagic` is that of a module which this kernel has loaded
-    or ships. `headers` is a bundle's headers/. `switches` is what the running kernel says of
-    itself: sig_enforce ("Y", "N"), lockdown (as securityfs writes it), modules_disabled ("0").
+    `name` is how a sentence calls it. Where `exact` is False, the release is only the start of one:
+    a configuration names the version that it is for. `vermagic` is that of a module which this
+    kernel has loaded or ships. `headers` is a bundle's headers/. `switches` is what the running
+    kernel says of itself: sig_enforce ("Y", "N"), lockdown (as securityfs writes it),
+    modules_disabled ("0").
     """
 
     name: str
     kernel: KernelIdentity
+    exact: bool = True
     config: Kconfig | None = None
     vermagic: str = ""
     compiler: Compiler | None = None

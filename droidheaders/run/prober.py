@@ -45,7 +45,7 @@ _TIMEOUT = 40.0  # the program ends itself after 20 seconds, and takes two when 
 _LONGEST = 64 << 10
 _MAX_ERRNO = 4095  # include/linux/err.h
 # What Python lacks (include/linux/errno.h, for the kernel alone), and what it gives another name.
-_NAMES = errno.errorcode | {524: "ENOTSUPP", errno.EOPNOTSUPP: "EOPNOTSUPP"}
+_NAMES = {**errno.errorcode, 524: "ENOTSUPP", errno.EOPNOTSUPP: "EOPNOTSUPP"}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,197 @@
+"""A check: what is asked of a kernel and of files made for it, and the answers.
+
+What is known is gathered in gathering.py, what it means is judged in preflight/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from droidheaders import gathering
+from droidheaders.errors import UsageError
+from droidheaders.examining import Examined, examine
+from droidheaders.kernel.exports import merge, of_symvers
+from droidheaders.preflight import bpf, config, headers, modules, toolchain
+from droidheaders.preflight.answer import Answer, Report, Verdict, worst
+from droidheaders.preflight.config import Wanted
+from droidheaders.preflight.facts import Facts
+from droidheaders.preflight.target import Target
+from droidheaders.ui import printable
+
+if TYPE_CHECKING:
+    from droidheaders.adb import Device
+    from droidheaders.cache import Cache
+
+CAPABILITIES = ("headers", "bpf", "modules")
+_STATUS: Mapping[Verdict, int] = {"yes": 0, "risky": 0, "unknown": 1, "no": 4}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked. `capabilities` are of CAPABILITIES; where nothing is, everything is meant.
+
+    `config` are options such as CONFIG_BPF=y, `fragments` files of them. `bundle` names a kernel in
+    the cache to be asked instead of a device. `probe` has programs loaded on the device.
+    """
+
+    files: tuple[Path, ...] = ()
+    capabilities: frozenset[str] = frozenset()
+    config: tuple[str, ...] = ()
+    fragments: tuple[Path, ...] = ()
+    bundle: str | None = None
+    probe: bool = False
+
+
+@dataclass(frozen=True)
+class Check:
+    """The answers: `reports` by capability, config and compiler; `files` by path as it was given.
+
+    `asked` names the reports whose answer is what was asked for; the others are told besides.
+    """
+
+    facts: Facts
+    serial: str | None
+    reports: Mapping[str, Report]
+    files: Mapping[str, Report]
+    asked: frozenset[str]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return whether all that was asked holds."""
+        answers = [report.answer for name, report in self.reports.items() if name in self.asked]
+        return worst([*answers, *(report.answer for report in self.files.values())])
+
+    @property
+    def status(self) -> int:
+        """Return the exit status: 0 when all holds, 4 when something does not, 1 unknown."""
+        return _STATUS[self.verdict]
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as `--json` shows it; docs/check.md has the keys."""
+        kernel = self.facts.target.kernel
+        return {
+            "serial": self.serial,
+            "bundle": self.facts.bundle.name if self.facts.bundle else None,
+            "kernel": asdict(kernel) | {"arch": kernel.arch, "exact": self.facts.target.exact},
+            "verdict": self.verdict,
+            **{name: _describe(report) for name, report in self.reports.items()},
+            "files": [{"path": path, **_describe(r)} for path, r in self.files.items()],
+        }
+
+
+def _describe(report: Report) -> dict[str, Any]:
+    answer = report.answer
+    told = {"verdict": answer.verdict, "because": answer.because, "hint": answer.hint}
+    return told | {"answers": [asdict(one) for one in report.details]} | report.facts
+
+
+def check(question: Question, find: Callable[[], Device], cache: Cache) -> Check:
+    """Answer the question; `find` gives the device where one is to be asked.
+
+    That takes one round trip, another when a file is judged and the cache does not have the types
+    of its kernel. Raises UsageError for a file that is nothing to check, and what `find`,
+    `inquire` and `Cache.find` raise.
+    """
+    wanted = _wanted(question)
+    examined = examine(question.files)
+    telling = [file for file in examined if file.kind in ("config", "image")]
+    made = [file for file in examined if file.kind in ("module", "bpf")]
+    device = None if telling or question.bundle else find()
+    facts = _facts(question, telling, device, cache)
+    facts = _with_exports(facts, device, examined)
+    named = [name for name in CAPABILITIES if name in question.capabilities]
+    if not (named or wanted or made):
+        named = list(CAPABILITIES)
+    whole = len(named) == len(CAPABILITIES) and not question.capabilities
+    reports = {}
+    if wanted or whole:
+        reports["config"] = config.judge(facts, wanted)
+    if "headers" in named:
+        reports["headers"] = headers.judge(facts)
+    if "bpf" in named:
+        reports["bpf"] = bpf.judge(facts, _outcomes(device, facts) if question.probe else None)
+    if "modules" in named:
+        reports["modules"] = modules.judge(facts)
+    if whole:
+        target = facts.target
+        reports["compiler"] = toolchain.judge(facts.compilers, target.kernel, target.config)
+    files = {str(file.path): _judge(file, facts.target) for file in made}
+    asked = frozenset(named) | (frozenset({"config"}) if wanted else frozenset())
+    return Check(facts, device.serial if device else None, reports, files, asked)
+
+
+def _wanted(question: Question) -> list[Wanted]:
+    wanted = [Wanted.parse(query) for query in question.config]
+    for path in question.fragments:
+        name = printable(str(path))
+        try:
+            content = path.read_bytes()
+        except OSError as e:
+            raise UsageError(f"cannot read {name}: {e.strerror}", f"ls -l {name}") from e
+        wanted += config.fragment(content, name)
+    return wanted
+
+
+def _facts(
+    question: Question, telling: list[Examined], device: Device | None, cache: Cache
+) -> Facts:
+    if len(telling) + (question.bundle is not None) > 1:
+        raise UsageError(
+            "several kernels are named: by --bundle, a configuration or an image; one can be asked",
+            "droidheaders check FILE",
+        )
+    if question.probe and device is None:
+        raise UsageError("--probe asks a device, and none is asked here", "leave --probe out")
+    if device is not None:
+        return gathering.of_device(device, cache)
+    if question.bundle is not None:
+        return gathering.of_bundle(cache.find(question.bundle))
+    return gathering.of_file(telling[0])
+
+
+def _with_exports(facts: Facts, device: Device | None, examined: list[Examined]) -> Facts:
+    """Add what files are judged by: what the kernel exports, and its types."""
+    kinds = {file.kind for file in examined}
+    facts = gathering.with_types(facts, device, kinds)
+    tables = []
+    for file in examined:
+        if file.kind == "symvers":
+            text = bytes(file.content).decode("utf-8", "replace")
+            try:
+                tables.append(of_symvers(text, file.name))
+            except ValueError as e:
+                raise UsageError(f"{file.name} {e}", "give the Module.symvers of its build") from e
+    if tables:
+        known = [facts.target.exports] if facts.target.exports else []
+        facts = replace(facts, target=replace(facts.target, exports=merge(*tables, *known)))
+    return facts
+
+
+def _outcomes(device: Device | None, facts: Facts) -> bpf.Outcomes:
+    from droidheaders.run import prober
+
+    assert device is not None
+    assert facts.inquiry is not None
+    with device.privileged() as root:
+        user = root if facts.inquiry.user.uid == 0 or facts.inquiry.debuggable else device
+        found = prober.ask(device, user)
+    return {name: (one.load, one.attach) for name, one in found.items()}
+
+
+def _judge(file: Examined, target: Target) -> Report:
+    """Judge a file; one that is damaged is a file that no kernel takes."""
+    from droidheaders.objects import module
+    from droidheaders.preflight import module_file, object_file
+
+    data = bytes(file.content)
+    try:
+        if file.kind == "bpf":
+            report = object_file.judge(data, target)
+        else:
+            report = module_file.judge(module.parse(data), target)
+    except ValueError as e:
+        report = Report(Answer(file.kind, "no", f"it {printable(str(e))}"))
+    return replace(report, facts={"kind": file.kind, **report.facts})

@@ -1,0 +1,220 @@
+"""What is known of a kernel: of a device's, of one in the cache, of one in a file.
+
+Above the rooms rather than in one: it asks the device, looks into the cache and reads files; what
+the answers mean is judged in preflight/.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from droidheaders.errors import DeviceLostError
+from droidheaders.headers.verify import COMPILE
+from droidheaders.kernel import compiler, ikconfig
+from droidheaders.kernel.btf import Btf
+from droidheaders.kernel.exports import of_kallsyms
+from droidheaders.kernel.identity import KernelIdentity
+from droidheaders.kernel.inquiry import KALLSYMS, Inquiry, inquire
+from droidheaders.kernel.kconfig import Kconfig
+from droidheaders.kernel.probe import BTF, CONFIG, answers, framed
+from droidheaders.preflight.facts import Facts
+from droidheaders.preflight.target import Target
+from droidheaders.ui import printable
+
+if TYPE_CHECKING:
+    from droidheaders.adb import Device
+    from droidheaders.cache import Bundle, Cache
+    from droidheaders.examining import Examined
+    from droidheaders.headers.image import KernelImage
+    from droidheaders.kernel.compiler import Compiler
+
+# `# Linux/arm64 6.1.99 Kernel Configuration`: conf_write_heading() of scripts/kconfig/confdata.c.
+_HEADING = re.compile(r"^# Linux/\w+ (\d[\w.+~-]{0,63}) Kernel Configuration", re.MULTILINE)
+_BY_OPTION = {"ARM64": "aarch64", "X86_64": "x86_64", "RISCV": "riscv64", "ARM": "armv7l"}
+_VERMAGIC = re.compile(rb"\0vermagic=([ -~]{1,200})\0")
+_COMMENT = re.compile(rb"(?<=\0)(?:GCC: |[ -~]{0,200}clang version )[ -~]{1,300}\0")
+
+
+def of_device(device: Device, cache: Cache) -> Facts:
+    """Ask the device, in one round trip, and look for its kernel in the cache.
+
+    Raises what `inquire` and `Cache.bundles` raise.
+    """
+    inquiry = inquire(device)
+    kernel = inquiry.probe.kernel
+    bundle = cache.lookup(kernel)
+    config, problem = _ikconfig(inquiry)
+    path, disputed = CONFIG, tuple[str, ...]()
+    cached = _cached_config(bundle)
+    if config is None and cached is not None and bundle is not None:
+        config, path, problem = cached, f"config of {bundle.name}", ""
+    elif config is not None and cached is not None:
+        disputed = tuple(n for n in {**config, **cached} if config.get(n) != cached.get(n))
+    vermagic = _VERMAGIC.search(inquiry.module)
+    target = Target(
+        name=f"{kernel} on {device.name}",
+        kernel=kernel,
+        config=config,
+        vermagic=vermagic[1].decode() if vermagic else _vermagic(bundle),
+        headers=bundle.headers if bundle else None,
+        switches=inquiry.switches,
+    )
+    same = [b.name for b in cache.bundles() if b.kernel.release == kernel.release]
+    relatives = tuple(name for name in same if bundle is None or name != bundle.name)
+    facts = Facts(target, inquiry, bundle, relatives, path, problem, disputed)
+    named = {
+        "/proc/version": compiler.of_banner(inquiry.probe.proc_version),
+        CONFIG: compiler.of_config(config) if config is not None else None,
+        "compile.h": _of_compile_h(bundle),
+        inquiry.module_path: compiler.of_comment(b"".join(_COMMENT.findall(inquiry.module))),
+    }
+    return _with_compilers(facts, named)
+
+
+def of_bundle(bundle: Bundle) -> Facts:
+    """Return what the cache has of a kernel, without a device."""
+    config = _cached_config(bundle)
+    path = f"config of {bundle.name}"
+    target = Target(
+        name=f"{bundle.kernel}, {bundle.name} in the cache",
+        kernel=bundle.kernel,
+        config=config,
+        vermagic=_vermagic(bundle),
+        headers=bundle.headers,
+    )
+    problem = "" if config is not None else f"{bundle.name} has none"
+    facts = Facts(target, None, bundle, config_path=path, config_problem=problem)
+    named = {
+        path: compiler.of_config(config) if config is not None else None,
+        "compile.h": _of_compile_h(bundle),
+    }
+    return _with_compilers(facts, named)
+
+
+def _ikconfig(inquiry: Inquiry) -> tuple[Kconfig | None, str]:
+    """Return the device's configuration, or None and why there is none."""
+    state = inquiry.probe.config.state
+    if not inquiry.config:
+        may = "may not be read" if state == "denied" else "is not there (CONFIG_IKCONFIG_PROC)"
+        return None, f"{CONFIG} {may}"
+    try:
+        return Kconfig.parse(ikconfig.decompress(inquiry.config)), ""
+    except ValueError as e:
+        return None, f"{CONFIG} {e}"
+
+
+def _cached_config(bundle: Bundle | None) -> Kconfig | None:
+    try:
+        return Kconfig.parse((bundle.path / "config").read_bytes()) if bundle else None
+    except (OSError, ValueError):
+        return None
+
+
+def _vermagic(bundle: Bundle | None) -> str:
+    return printable(str(bundle.meta.get("vermagic", ""))) if bundle else ""
+
+
+def _of_compile_h(bundle: Bundle | None) -> Compiler | None:
+    try:
+        return compiler.of_compile_h((bundle.headers / COMPILE).read_bytes()) if bundle else None
+    except OSError:
+        return None
+
+
+def _with_compilers(facts: Facts, named: dict[str, Compiler | None]) -> Facts:
+    compilers = {source: one for source, one in named.items() if one is not None}
+    first = next(iter(compilers.values()), None)
+    return replace(facts, target=replace(facts.target, compiler=first), compilers=compilers)
+
+
+def of_file(file: Examined) -> Facts:
+    """Return what a configuration or a kernel image tells of its kernel."""
+    config, image = file.config, file.image
+    kernel = _image_identity(image, config) if image else _config_identity(file)
+    target = Target(
+        name=f"the kernel of {file.name}",
+        kernel=kernel,
+        exact=image is not None,
+        config=config,
+        btf=Btf(image.btf) if image and image.btf is not None else None,
+    )
+    problem = "" if config is not None else f"{file.name} has none in it (CONFIG_IKCONFIG)"
+    facts = Facts(target, config_path=file.name, config_problem=problem)
+    named = {
+        f"the banner of {file.name}": compiler.of_banner(image.banner) if image else None,
+        file.name: compiler.of_config(config) if config is not None else None,
+    }
+    return _with_compilers(facts, named)
+
+
+def _image_identity(image: KernelImage, config: Kconfig | None) -> KernelIdentity:
+    return KernelIdentity(image.release, image.version, _machine(config), image.build_id)
+
+
+def _config_identity(file: Examined) -> KernelIdentity:
+    """Return what a configuration's heading tells: a version, without what is put behind it."""
+    heading = _HEADING.search(bytes(file.content[:4096]).decode("utf-8", "replace"))
+    return KernelIdentity(heading[1] if heading else "", "", _machine(file.config), "")
+
+
+def _machine(config: Kconfig | None) -> str:
+    options: Mapping[str, str] = config or {}
+    return next((m for o, m in _BY_OPTION.items() if options.get(f"CONFIG_{o}") == "y"), "")
+
+
+_TYPES_AND_EXPORTS = """\
+m btf; [ "@BTF" ] && dd if=@BTF bs=256k 2>/dev/null
+m exports; [ "@KALLSYMS" ] && grep ' __ksymtab_' @KALLSYMS
+m end
+"""
+
+
+def with_types(facts: Facts, device: Device | None, kinds: Collection[str]) -> Facts:
+    """Add the kernel's types and exports, as far as files of `kinds` are judged by them.
+
+    The cache is asked first; a device once, as root where su gives that.
+    """
+    data = b""
+    if not {"module", "bpf"} & set(kinds) or facts.target.btf is not None:
+        return facts
+    if facts.bundle is not None and "btf" in facts.bundle.parts:
+        data = (facts.bundle.path / "btf").read_bytes()
+    if facts.inquiry is not None and device is not None:
+        raw = _ask(device, facts.inquiry, types=not data, exports="module" in kinds)
+        data = data or raw["btf"]
+        exports = of_kallsyms(raw["exports"]) if raw["exports"] else None
+        facts = replace(facts, target=replace(facts.target, exports=exports))
+    try:
+        return replace(facts, target=replace(facts.target, btf=Btf(data) if data else None))
+    except ValueError:  # half of one: as good as none
+        return facts
+
+
+def _ask(device: Device, inquiry: Inquiry, *, types: bool, exports: bool) -> dict[str, bytes]:
+    """Return what the device says under "btf" and "exports", b"" for what it does not."""
+    files = inquiry.files
+    wanted = [
+        path if asked and files.get(path) == "readable" else ""
+        for path, asked in ((BTF, types), (KALLSYMS, exports))
+    ]
+    if not any(wanted):
+        return {"btf": b"", "exports": b""}
+    nonce = os.urandom(16).hex()
+    questions = _TYPES_AND_EXPORTS.replace("@BTF", wanted[0]).replace("@KALLSYMS", wanted[1])
+    script = framed(nonce, questions)
+    if inquiry.user is inquiry.shell:
+        result = device.shell(script)
+    else:
+        with device.privileged() as root:
+            result = root.shell(script)
+    try:
+        return answers(result.stdout, nonce, questions)
+    except ValueError as e:
+        raise DeviceLostError(
+            f"{device.name} did not answer the questions about its kernel: {e}",
+            f"{device.adb} shell uname -a",
+        ) from e
