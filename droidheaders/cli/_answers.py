@@ -6,6 +6,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from droidheaders.ui import printable, ui
@@ -57,7 +58,8 @@ def _report(name: str, report: Report, width: int) -> Iterator[str]:
     inner = max((len(detail.name) for detail in shown), default=0)
     for detail in shown:
         if (detail.verdict, detail.because) != (answer.verdict, answer.because):
-            yield from _answer(detail, "  ", detail.name, inner)
+            told = replace(detail, hint="") if detail.hint == answer.hint else detail
+            yield from _answer(told, "  ", detail.name, inner)
 
 
 def _answer(answer: Answer, indent: str, name: str, width: int) -> Iterator[str]:

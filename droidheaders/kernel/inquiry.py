@@ -89,13 +89,14 @@ m denials; for f in @ARCHIVES; do [ ! -r $f ] && { [ -e $f ] || listed $f; } && 
 m su; command -v su
 m caps; field CapEff: /proc/self/status
 """
-# su(1) of AOSP takes a user and a command, Magisk's and KernelSU's take -c (see adb/root.py). Who
-# is not root says nothing, so that the next way is tried, and the shell answers in the end.
+# su(1) of AOSP takes a user and a command, and -c for one; Magisk's and KernelSU's take -c, and a
+# user too, behind which they find a -c (see adb/root.py): so -c comes first. Who is not root says
+# nothing, so that the next way is tried, and the shell answers in the end.
 _ASKED = """\
 u=; while read -r k v x; do [ "$k" = Uid: ] && u=$v && break; done </proc/self/status
 R=@SCRIPT
 [ $u != 0 ] && {
-  su 0 sh -c "how='su 0'; $R"; [ $? = @DONE ] || { su -c "how='su -c'; $R"; [ $? = @DONE ]; }
+  su -c "how='su -c'; $R"; [ $? = @DONE ] || { su 0 sh -c "how='su 0'; $R"; [ $? = @DONE ]; }
 } || {
 m who; echo shell
 @QUESTIONS

@@ -89,11 +89,12 @@ def _on_device(facts: Facts, inquiry: Inquiry, source: _Source) -> Answer:
             " the device",
             hint,
         )
-    wanted = {
-        "y": "though it is built in: is /sys mounted?",
-        "m": "and no kheaders.ko on the device: take it from the build",
-    }.get(facts.option("IKHEADERS") or "", "and no kheaders module")
-    return Answer("source", "no", f"no archive in /sys/kernel or /proc, {wanted}")
+    why = {
+        "y": "though CONFIG_IKHEADERS=y: is /sys mounted?",
+        "m": "CONFIG_IKHEADERS=m, and there is no kheaders.ko on the device",
+        "n": "and CONFIG_IKHEADERS is not set",
+    }.get(facts.option("IKHEADERS") or "", "and no kheaders module on the device")
+    return Answer("source", "no", f"no archive in /sys/kernel or /proc, {why}")
 
 
 def _refusal(inquiry: Inquiry) -> str:
