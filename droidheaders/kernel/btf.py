@@ -130,9 +130,9 @@ class Btf:
         """Yield name and value of each enumerator of an enum."""
         at, one = self._where(number) + 3, self.type(number)
         if one.kind == ENUM:
-            sign = 0x80000000 if one.flag else 0
+            # The flag says that it is signed, of encoders since 2022; libbpf takes all for __s32.
             for name, value in self._elements(at, one.vlen, 2):
-                yield self.text(name), (value ^ sign) - sign
+                yield self.text(name), (value ^ 0x80000000) - 0x80000000
         elif one.kind == ENUM64:
             sign = 1 << 63 if one.flag else 0
             for name, low, high in self._elements(at, one.vlen, 3):

@@ -93,8 +93,11 @@ def machine_name(machine: int) -> str:
     from elftools.elf.descriptions import describe_e_machine
     from elftools.elf.enums import ENUM_E_MACHINE
 
-    names = {value: name for name, value in ENUM_E_MACHINE.items() if isinstance(value, int)}
-    return str(describe_e_machine(names[machine])) if machine in names else f"machine {machine}"
+    name = next((name for name, value in ENUM_E_MACHINE.items() if value == machine), "")
+    described = str(describe_e_machine(name))
+    if described != "<unknown>":
+        return described
+    return name.removeprefix("EM_") or f"machine {machine}"
 
 
 def _of(machine: int) -> str:

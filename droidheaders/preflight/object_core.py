@@ -21,8 +21,8 @@ _RELOCATIONS = 100_000
 class Relocated:
     """The relocations of an object: all, and those that fail where a program gets to them.
 
-    `total` counts them also when there is no kernel's BTF to resolve them with. `reached` is by the
-    number of the section of code; `where` is by the identity of a relocation.
+    `total` counts them also when there is no kernel's BTF to resolve them with. `where` is by what
+    a relocation is called, `reached` by the number of the section of code.
     """
 
     total: int

@@ -31,14 +31,16 @@ def judge(data: bytes, target: Target) -> Report:
     """
     try:
         file = read_bpf(data)
-        externs = _values(file, target)
-        relocated = object_core.relocate(file, target.btf, externs)
+    except ValueError as e:
+        hint = "compile it with clang --target=bpf -g -O2 -c" if "BPF" in str(e) else ""
+        return _refused(Answer("format", "no", printable(str(e)), hint))
+    try:
+        relocated = object_core.relocate(file, target.btf, _values(file, target))
         details = tuple(_answers(file, target, relocated))
         facts = _facts(file, relocated)
     except ValueError as e:
-        hint = "compile it with clang --target=bpf -g -O2 -c" if "BPF" in str(e) else ""
-        answer = Answer("object", "no", printable(str(e)), hint)
-        return Report(answer, (Answer("format", "no", printable(str(e)), hint),))
+        because = f"its types and the kernel's cannot be compared: one {printable(str(e))}"
+        return _refused(Answer("format", "no", because))
     verdict = worst(details)
     kinds = sorted({one["kind"] or "unknown" for one in facts["programs"]})
     because = next(
@@ -46,6 +48,10 @@ def judge(data: bytes, target: Target) -> Report:
         f"{len(file.programs)} programs ({', '.join(kinds)})",
     )
     return Report(Answer("object", verdict, because), details, facts)
+
+
+def _refused(answer: Answer) -> Report:
+    return Report(Answer("object", "no", answer.because, answer.hint), (answer,))
 
 
 def _answers(file: BpfObject, target: Target, relocated: Relocated) -> Iterator[Answer]:

@@ -30,7 +30,7 @@ def main(target: str, seconds: int, directory: Path) -> None:
 
 def guided(atheris: ModuleType, target: str, seconds: int, corpus: Path, findings: Path) -> None:
     """Hand over to libFuzzer, which ends the process."""
-    with atheris.instrument_imports(include=["droidheaders.headers", "elftools"]):
+    with atheris.instrument_imports(include=["droidheaders", "elftools"]):
         from tests.fuzz.targets import TARGETS
     from tests.fuzz.seeds import seeds
 

@@ -6,7 +6,7 @@ import lzma
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests import archives, images
+from tests import archives, bpf_objects, images
 from tests.archives import RELEASE, with_good
 from tests.faults import test_cves, test_limits, test_links, test_paths, test_tar_headers
 from tests.fuzz.targets import SMALL
@@ -16,7 +16,8 @@ _LARGEST = 1 << 16  # a large one makes every run slow, and shows nothing new
 
 def seeds(target: str) -> list[bytes]:
     """Return inputs for one of the targets."""
-    found = {"tar": _tars, "xz": _streams, "module": _modules, "image": _images}[target]()
+    of = {"tar": _tars, "xz": _streams, "module": _modules, "image": _images, "bpf": _bpf}
+    found = of[target]()
     return [seed for seed in dict.fromkeys(found) if len(seed) <= _LARGEST]
 
 
@@ -54,3 +55,9 @@ def _modules() -> Iterator[bytes]:
 
 def _images() -> Iterator[bytes]:
     yield from (data for _, data in images.KERNELS.values())
+
+
+def _bpf() -> Iterator[bytes]:
+    yield bpf_objects.program(*bpf_objects.ALL)
+    yield bpf_objects.program("x = t->pid", "struct task_struct { int pid; };")
+    yield bpf_objects.btf_of(bpf_objects.compiled(bpf_objects.KERNEL))

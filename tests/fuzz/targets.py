@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import lzma
 import os
 import shutil
@@ -15,6 +16,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from droidheaders.headers.image import read_image
@@ -24,8 +26,10 @@ from droidheaders.headers.tar import members
 from droidheaders.headers.unpack import Unpacked, unpack
 from droidheaders.headers.wrapping import unwrap
 from droidheaders.headers.xz import XzStream
+from droidheaders.kernel.btf import Btf
 from droidheaders.kernel.identity import KernelIdentity
-from tests import archives
+from droidheaders.preflight.object_file import judge
+from tests import archives, bpf_objects
 from tests.archives import BLOCK, RELEASE, summed
 
 _MEMORY = Path("/dev/shm")
@@ -88,6 +92,17 @@ def image(data: bytes) -> None:
         with suppress(ArchiveError):
             read_image(unwrap(memoryview(data), Path(place)).view)
         assert not os.listdir(place)
+
+
+def bpf(data: bytes) -> None:
+    """Judge the bytes as a BPF object, and a good one by a kernel with these bytes as its BTF."""
+    reports = [judge(data, bpf_objects.target())]
+    with suppress(ValueError):
+        kernel = replace(bpf_objects.target(), btf=Btf(data))
+        reports.append(judge(bpf_objects.program(*bpf_objects.ALL), kernel))
+    for report in reports:
+        json.dumps(report.facts)
+        assert all(f"{one.because}{one.hint}".isprintable() for one in report.details)
 
 
 def repaired(data: bytes) -> bytes:
@@ -160,4 +175,4 @@ def _misread(archive: bytes, entry: tarfile.TarInfo) -> bool:
     return block[345] != 0 and block[257:263] != b"ustar\0"
 
 
-TARGETS = {"tar": tar, "xz": xz, "module": module, "image": image}
+TARGETS = {"tar": tar, "xz": xz, "module": module, "image": image, "bpf": bpf}
