@@ -230,7 +230,7 @@ class Resolver:
                     return None
                 offset, within, member = found
                 field = _Field(field.offset + offset, member.type, member.bits)
-                flexible = list(kernel.members(within))[-1] == member
+                flexible = self._matcher.members(within)[-1] == member
                 number = kernel.plain(member.type)
                 continue
             if kernel.type(number).kind != ARRAY:

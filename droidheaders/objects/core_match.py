@@ -34,10 +34,17 @@ class Matcher:
         self.local = local
         self.kernel = kernel
         self._steps = 0
+        self._known: dict[int, list[Member]] = {}
 
     def begin(self) -> None:
         """Begin with another relocation."""
         self._steps = 0
+
+    def members(self, number: int) -> list[Member]:
+        """Return the members of a type of the kernel; task_struct's are asked for often."""
+        if number not in self._known:
+            self._known[number] = list(self.kernel.members(number))
+        return self._known[number]
 
     def member(self, wanted: Member, number: int) -> tuple[int, int, Member] | None:
         """Find a member by name, through anonymous ones: bpf_core_match_member().
@@ -50,7 +57,7 @@ class Matcher:
     def _member(self, wanted: Member, number: int, level: int) -> tuple[int, int, Member] | None:
         self._step(level)
         number = self.kernel.plain(number)
-        for one in self.kernel.members(number):
+        for one in self.members(number):
             self._step(level)
             if not one.name:
                 found = self._member(wanted, one.type, level - 1)

@@ -8,6 +8,7 @@ from droidheaders.kernel.btf import Btf
 from droidheaders.objects.bpf import BpfObject
 from droidheaders.objects.btf_ext import Lines, relocations
 from droidheaders.objects.core import TYPE_LOCAL, Resolution, Resolver
+from droidheaders.objects.program_sections import program_section
 from droidheaders.objects.reach import reached
 from droidheaders.preflight.answer import Answer
 from droidheaders.preflight.target import Target
@@ -45,12 +46,15 @@ def relocate(file: BpfObject, kernel: Btf | None, externs: dict[str, int]) -> Re
 
     Raises ValueError, the end of a sentence about the object, when it is damaged.
     """
+    wanted = [number for number, code in file.code.items() if not _optional(code.name)]
     resolved = _resolve(file, kernel) if file.btf and file.ext and kernel else {}
-    every = {number: _reached(file, number, resolved, externs) for number in sorted(file.code)}
+    every = {number: _reached(file, number, resolved, externs) for number in wanted}
     failing, guarded = [], 0
     where: dict[str, list[str]] = {}
     lines = Lines(file.ext, file.btf) if file.btf and file.ext else None
     for (number, at), one in resolved.items():
+        if number not in every:
+            continue  # libbpf loads it only when it is asked to, and relocates nothing before
         if one.outcome == "missing" and at not in every[number]:
             guarded += 1
         elif one.outcome in ("missing", "refused"):
@@ -58,6 +62,11 @@ def relocate(file: BpfObject, kernel: Btf | None, externs: dict[str, int]) -> Re
             where.setdefault(one.what, []).append(_place(file, number, at, lines))
     total = sum(1 for _ in relocations(file.ext, file.btf)) if file.btf and file.ext else 0
     return Relocated(total, tuple(resolved.values()), tuple(failing), guarded, where, every)
+
+
+def _optional(name: str) -> bool:
+    section = program_section(name)
+    return section is not None and section.optional
 
 
 def _resolve(file: BpfObject, kernel: Btf) -> dict[tuple[int, int], Resolution]:

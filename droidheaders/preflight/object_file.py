@@ -109,7 +109,7 @@ def _has(
 def _called(file: BpfObject, relocated: Relocated) -> dict[int, set[str]]:
     found: dict[int, set[str]] = {}
     for function, number, one in file.calls():
-        if one.source == 0 and number in relocated.reached[function.section]:
+        if one.source == 0 and number in relocated.reached.get(function.section, ()):
             found.setdefault(one.immediate, set()).add(function.name)
     return found
 

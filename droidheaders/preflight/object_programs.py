@@ -35,6 +35,8 @@ def programs(file: BpfObject, target: Target, enums: BpfEnums) -> Iterator[Answe
     """Yield an answer for each kind of program, and for each section that is none."""
     seen: dict[str, list[ProgramSection]] = {}
     for _, name, section in sections_of(file):
+        if section and section.optional:
+            continue
         if section:
             seen.setdefault(section.kind, []).append(section)
         else:
@@ -144,7 +146,7 @@ def attach_points(file: BpfObject, target: Target) -> Iterator[Answer]:
     """Yield an answer for each thing that a program is attached to and the kernel lacks."""
     for name in dict.fromkeys(name for _, name, _ in sections_of(file)):
         section = program_section(name)
-        if section and section.target:
+        if section and section.target and not section.optional:
             yield from _attach_point(section, printable(name, 80), target)
 
 

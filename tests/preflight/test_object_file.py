@@ -88,6 +88,12 @@ def test_what_is_guarded_may_be_missing(guard: str) -> None:
     assert "of them in code that is not reached" in said(report, "co-re")[0]
 
 
+def test_a_program_that_need_not_be_loaded_may_lack_anything() -> None:
+    body, types = "READS(&x, 4, &t->foo)", "struct task_struct { int foo; };"
+    assert judge(program(body, types, "?lsm/nowhere"), target()).answer.verdict == "yes"
+    assert judge(program(body, types, "lsm/nowhere"), target()).answer.verdict == "no"
+
+
 def test_a_wrong_guard_is_none() -> None:
     guard = "if (EXISTS(t->pid)) READS(&x, 4, &t->foo)"
     report = judge(program(guard, "struct task_struct { int pid, foo; };"), target())
