@@ -95,7 +95,7 @@ def crcs(module: Module, target: Target) -> Answer:
         return Answer(name, "yes", "the kernel compares no CRCs: it has no MODVERSIONS")
     if not ours:
         verdict: Verdict = "risky" if modversions(target) else "unknown"
-        return Answer(name, verdict, "it has no CRCs: nothing tells whether interfaces are alike")
+        return Answer(name, verdict, "it has no CRCs, so nothing tells that interfaces are alike")
     differ = differing(module, target)
     if differ:
         shown = [f"{n} ({a:#010x}, kernel {b:#010x})" for n, (a, b) in list(differ.items())[:2]]
