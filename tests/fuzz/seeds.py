@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import lzma
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests import archives, bpf_objects, images
+from tests import archives, bpf_objects, images, modules
 from tests.archives import RELEASE, with_good
 from tests.faults import test_cves, test_limits, test_links, test_paths, test_tar_headers
 from tests.fuzz.targets import SMALL
@@ -17,7 +18,7 @@ _LARGEST = 1 << 16  # a large one makes every run slow, and shows nothing new
 def seeds(target: str) -> list[bytes]:
     """Return inputs for one of the targets."""
     of = {"tar": _tars, "xz": _streams, "module": _modules, "image": _images, "bpf": _bpf}
-    found = of[target]()
+    found = (of | {"ko": _kos})[target]()
     return [seed for seed in dict.fromkeys(found) if len(seed) <= _LARGEST]
 
 
@@ -61,3 +62,18 @@ def _bpf() -> Iterator[bytes]:
     yield bpf_objects.program(*bpf_objects.ALL)
     yield bpf_objects.program("x = t->pid", "struct task_struct { int pid; };")
     yield bpf_objects.btf_of(bpf_objects.compiled(bpf_objects.KERNEL))
+
+
+def _kos() -> Iterator[bytes]:
+    whole = modules.module(
+        undefined=("_printk", "kfree"),
+        weak=("maybe",),
+        versions={"_printk": 1, "kfree": 2},
+        extended={"_printk": 1, "k" * 99: 2},
+        exports={"first": (3, "", False), "second": (4, "SPACE", True)},
+        sections={
+            ".note.gnu.build-id": bytes.fromhex("040000001400000003000000474e5500") + bytes(20)
+        },
+    )
+    yield from (whole, modules.signed(whole), lzma.compress(whole), gzip.compress(whole))
+    yield archives.module(SMALL)

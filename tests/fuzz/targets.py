@@ -28,7 +28,9 @@ from droidheaders.headers.wrapping import unwrap
 from droidheaders.headers.xz import XzStream
 from droidheaders.kernel.btf import Btf
 from droidheaders.kernel.identity import KernelIdentity
-from droidheaders.preflight.object_file import judge
+from droidheaders.objects.module import parse as parse_module
+from droidheaders.preflight import module_file, object_file
+from droidheaders.preflight.target import Target
 from tests import archives, bpf_objects
 from tests.archives import BLOCK, RELEASE, summed
 
@@ -96,13 +98,27 @@ def image(data: bytes) -> None:
 
 def bpf(data: bytes) -> None:
     """Judge the bytes as a BPF object, and a good one by a kernel with these bytes as its BTF."""
-    reports = [judge(data, bpf_objects.target())]
+    reports = [object_file.judge(data, bpf_objects.target())]
     with suppress(ValueError):
         kernel = replace(bpf_objects.target(), btf=Btf(data))
-        reports.append(judge(bpf_objects.program(*bpf_objects.ALL), kernel))
+        reports.append(object_file.judge(bpf_objects.program(*bpf_objects.ALL), kernel))
     for report in reports:
         json.dumps(report.facts)
         assert all(f"{one.because}{one.hint}".isprintable() for one in report.details)
+
+
+def ko(data: bytes) -> None:
+    """Read the bytes as any kernel module, and judge it for a kernel that little is known of."""
+    try:
+        read = parse_module(data)
+    except ValueError as e:
+        assert str(e).isprintable()
+        assert str(e).startswith(("is ", "has ", "asks "))
+        return
+    report = module_file.judge(read, Target("a kernel", KernelIdentity(RELEASE, "", "aarch64", "")))
+    for answer in (report.answer, *report.details):
+        assert (answer.because + answer.hint).isprintable()
+    assert json.dumps(report.facts).isprintable()
 
 
 def repaired(data: bytes) -> bytes:
@@ -175,4 +191,4 @@ def _misread(archive: bytes, entry: tarfile.TarInfo) -> bool:
     return block[345] != 0 and block[257:263] != b"ustar\0"
 
 
-TARGETS = {"tar": tar, "xz": xz, "module": module, "image": image, "bpf": bpf}
+TARGETS = {"tar": tar, "xz": xz, "module": module, "image": image, "bpf": bpf, "ko": ko}
