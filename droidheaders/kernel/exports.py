@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from droidheaders.ui import printable
 
 _LIMIT = 64 << 20  # characters; a Module.symvers has 1 MB, all of /proc/kallsyms 3 to 12
-_NAME = 512  # KSYM_NAME_LEN, include/linux/kallsyms.h
+_SYMVERS = re.compile(  # names have up to 511 characters: KSYM_NAME_LEN, include/linux/kallsyms.h
+    r"0x([0-9a-fA-F]{1,8})\t([^\t]{1,511})\t(?:([^\t]*)\t)??([^\t]*)\t(EXPORT_\w*)(?:\t([^\t]*?))?\r?"
+)
 
 
 @dataclass(frozen=True)
@@ -49,29 +51,24 @@ def of_symvers(text: str, source: str = "Module.symvers") -> Exports:
     if len(text) > _LIMIT:
         raise ValueError(f"is larger than {_LIMIT >> 20} MiB")
     found: dict[str, Export] = {}
+    modules: dict[str, str] = {}
     for number, line in enumerate(text.split("\n"), 1):
-        if line := line.rstrip("\r"):
-            name, export = _symvers_line(line, number)
-            found.setdefault(name, export)
+        if told := _SYMVERS.fullmatch(line):
+            crc, name, third, path, how, namespace = told.groups()
+            # Who exports it is the path of an object: drivers/net/foo-bar is the module foo_bar.
+            module = modules.get(path) or modules.setdefault(path, _module(path))
+            space = third or namespace or ""
+            found.setdefault(name, Export(int(crc, 16) or None, space, "_GPL" in how, module))
+        elif line.rstrip("\r"):
+            raise ValueError(f"is no Module.symvers: line {number} is {printable(line, 60)!r}")
     if not found:
         raise ValueError("has no symbols")
     whole = any(export.module == "vmlinux" for export in found.values())
     return Exports(found, whole, source)
 
 
-def _symvers_line(line: str, number: int) -> tuple[str, Export]:
-    fields = line.split("\t")
-    if len(fields) == 4:
-        fields.append("")
-    if len(fields) == 5 and fields[4].startswith("EXPORT_"):
-        fields = [*fields[:2], *fields[3:], fields[2]]
-    told = len(fields) == 5 and re.fullmatch(r"0x[0-9a-fA-F]{1,8}", fields[0])
-    if not told or not 0 < len(fields[1]) < _NAME or not fields[3].startswith("EXPORT_"):
-        raise ValueError(f"is no Module.symvers: line {number} is {printable(line, 60)!r}")
-    crc, name, path, how, namespace = fields
-    # Who exports it is the path of an object: drivers/net/foo-bar is the module foo_bar.
-    module = path.rpartition("/")[2].removesuffix(".ko").replace("-", "_")
-    return name, Export(int(crc, 16) or None, namespace, "_GPL" in how, module)
+def _module(path: str) -> str:
+    return path.rpartition("/")[2].removesuffix(".ko").replace("-", "_")
 
 
 _KSYMTAB = re.compile(

@@ -26,7 +26,8 @@ _UNKNOWN = "what the kernel exports is not known"
 
 def wanted(module: Module) -> frozenset[str]:
     """Return the symbols that the module cannot be loaded without."""
-    return module.undefined - _IGNORED.get(module.arch, set())
+    ignored = _IGNORED.get(module.arch)
+    return module.undefined - ignored if ignored else module.undefined
 
 
 def missing(module: Module, target: Target) -> list[str] | None:
@@ -39,11 +40,12 @@ def missing(module: Module, target: Target) -> list[str] | None:
 def differing(module: Module, target: Target) -> dict[str, tuple[int, int]]:
     """Return the symbols whose CRC is not the kernel's: the module's, and the kernel's."""
     theirs = _exports(target)
-    return {
-        name: (crc, known)
-        for name, crc in sorted((module.versions or {}).items())
-        if (export := theirs.get(name)) and (known := export.crc) is not None and known != crc
-    }
+    found = {}
+    for name, crc in (module.versions or {}).items():
+        export = theirs.get(name)
+        if export and export.crc is not None and export.crc != crc:
+            found[name] = (crc, export.crc)
+    return dict(sorted(found.items()))
 
 
 def _exports(target: Target) -> Mapping[str, Export]:
