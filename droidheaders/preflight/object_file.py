@@ -207,7 +207,7 @@ def _value(text: str, btf: Btf | None, number: int) -> int | None:
 
 
 def _version_code(target: Target) -> int:
-    """Return LINUX_VERSION_CODE; a sublevel above 255 is 255 there since 4.19: Makefile."""
+    """Return LINUX_VERSION_CODE, 0 when unclear; 9b82f13e7ef3 and its backports stop at 255."""
     found = re.match(r"(\d{1,3})\.(\d{1,3})(?:\.(\d{1,5}))?", target.kernel.release, re.ASCII)
     if not found:
         return 0
