@@ -6,7 +6,6 @@ the first entry of a name. Of a file only as much is taken as the kernel looks a
 
 from __future__ import annotations
 
-import re
 import stat
 import struct
 from collections.abc import Iterator, Mapping
@@ -18,46 +17,16 @@ from droidheaders.kernel.compiler import Compiler, of_comment
 from droidheaders.kernel.exports import Export
 from droidheaders.kernel.identity import build_id_of_notes
 from droidheaders.objects.sections import Sections
+from droidheaders.objects.signature import Signature, signature_of
 
-LIMIT = 256 << 20  # bytes, uncompressed; amdgpu.ko with its debug data has 400 MB, without it 25
-_SYMBOLS = 1 << 20  # real ones have up to 70,000
-_NAMED = 1 << 16  # undefined or exported; real ones have up to 2,000
+LIMIT = 256 << 20  # bytes, uncompressed; Debian's largest, without debug data, have 6 MB
+_SYMBOLS = 1 << 20  # xfs.ko has 14,000
+_NAMED = 1 << 16  # undefined or exported; xfs.ko asks for 455
 _NAME = 512  # KSYM_NAME_LEN, include/linux/kallsyms.h
 _MODINFO = 4 << 20
-_MARKER = b"~Module signature appended~\n"  # include/linux/module_signature.h
-_KINDS = {0: "PGP", 1: "X.509", 2: "PKCS#7"}
-_PKCS7 = 2
-# DER of the digests that scripts/sign-file.c takes, below 2.16.840.1.101.3.4.2 but for SHA-1.
-_DIGESTS = {
-    b"\x06\x05\x2b\x0e\x03\x02\x1a": "sha1",
-    **{
-        b"\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02" + bytes([number]): name
-        for number, name in {
-            1: "sha256",
-            2: "sha384",
-            3: "sha512",
-            4: "sha224",
-            8: "sha3-256",
-            9: "sha3-384",
-            10: "sha3-512",
-        }.items()
-    },
-}
 _TOLD = (b"__ksymtab_", b"__crc_", b"__kstrtabns_", b"__flags_", b"__cfi_", b"__kcfi_typeid_")
 _SHN_UNDEF, _SHN_ABS = 0, 0xFFF1
 _STB_WEAK = 2
-
-
-@dataclass(frozen=True)
-class Signature:
-    """What is appended to a module: `kind` is PKCS#7, `digest` such as sha256, or "".
-
-    `problem` is the end of a sentence, why every kernel refuses it, or "".
-    """
-
-    kind: str
-    digest: str
-    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,7 +114,7 @@ def parse(data: bytes) -> Module:
         compilers=_strings(comment),
         compiler=of_comment(comment),
         build_id=build_id_of_notes(sections.content(".note.gnu.build-id", 1 << 12)),
-        signature=_signature(data),
+        signature=signature_of(data),
         protections=symbols.protections,
     )
 
@@ -215,30 +184,6 @@ def _versions(sections: Sections) -> tuple[dict[str, int] | None, bool]:
 
 def _whole(data: memoryview, size: int) -> memoryview:
     return data[: len(data) // size * size]
-
-
-def _signature(data: bytes) -> Signature | None:
-    """Return what is appended: struct module_signature behind the signature, and the marker.
-
-    What is refused, or is no signature to a kernel, is by mod_check_sig() of
-    kernel/module_signature.c (5.4, before in kernel/module_signing.c).
-    """
-    if not data.endswith(_MARKER):
-        return None
-    end = len(data) - len(_MARKER) - 12
-    if end < 0:
-        return Signature("", "", "is signed with nothing")
-    algo, digest, kind, signer, key, pad, size = struct.unpack_from(">BBBBB3sI", data, end)
-    name = _KINDS.get(kind, f"type {kind}")
-    if size >= end:
-        return Signature(name, "", "has a signature that is cut off")
-    if kind != _PKCS7:
-        return Signature(name, "")
-    if any((algo, digest, signer, key, *pad)):
-        return Signature(name, "", "has a damaged signature")
-    told = data[end - size : end]
-    oid = re.search(b"|".join(map(re.escape, _DIGESTS)), told)
-    return Signature(name, _DIGESTS[oid[0]] if oid else "")
 
 
 class _Symbols:

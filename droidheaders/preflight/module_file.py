@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from droidheaders.objects.module import Module, Signature
+from droidheaders.objects.module import Module
+from droidheaders.objects.signature import Signature
 from droidheaders.preflight import module_symbols as symbols
 from droidheaders.preflight import vermagic
 from droidheaders.preflight.answer import Answer, Report, Verdict, worst

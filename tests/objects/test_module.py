@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from droidheaders.kernel.exports import Export
 from droidheaders.objects import module as reader
-from droidheaders.objects.module import Signature, parse, read
+from droidheaders.objects.module import parse, read
+from droidheaders.objects.signature import Signature
 from tests.modules import CLANG, INFO, MARKER, VERMAGIC, X86_64, module, signed
 
 if sys.version_info >= (3, 14):
