@@ -91,7 +91,7 @@ def test_other_sections_mean_nothing(name: str) -> None:
 
 def test_every_kind_has_its_needs() -> None:
     assert kinds() <= set(PROGRAM_TYPES)
-    assert set(COMMON) <= set(PROGRAM_TYPES)
+    assert set(COMMON.values()) <= set(PROGRAM_TYPES.values())
     assert all(name == one.name for name, one in PROGRAM_TYPES.items())
 
 
