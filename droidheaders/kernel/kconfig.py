@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from droidheaders.kernel.text import decode
 from droidheaders.ui import printable
 
 _LIMIT = 16 << 20  # real ones are 100 to 300 KB
@@ -67,12 +67,4 @@ class Kconfig(Mapping[str, str]):
 def _text(config: bytes | str) -> str:
     if len(config) > _LIMIT:
         raise ValueError(f"is larger than {_LIMIT >> 20} MiB")
-    if isinstance(config, str):
-        return config.removeprefix("\ufeff")
-    if config.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return config.decode("utf-16", "replace")
-    # Without a mark the zero byte of the first character, always ASCII, tells.
-    for order, zero in (("utf-16-le", config[1:2]), ("utf-16-be", config[:1])):
-        if zero == b"\0":
-            return config.decode(order, "replace")
-    return config.decode("utf-8-sig", "replace")
+    return config.removeprefix("\ufeff") if isinstance(config, str) else decode(config)
