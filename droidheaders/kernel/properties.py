@@ -15,9 +15,10 @@ def parse(data: bytes) -> dict[str, str]:
     r"""Return the properties in the output of getprop, by name; values may have several lines.
 
     An entry is `[name]: [value]`, and a value may hold brackets and newlines: it ends with the last
-    bracket that ends a line before the next entry. Of a name listed twice the first counts; getprop
-    escapes nothing, so a value can pretend to be other entries. What was cut off is left out. Lines
-    may end in CRLF, or CRCRLF as adb of before Android 7 made them, and data may be UTF-16.
+    bracket that ends a line before the next entry. getprop escapes nothing, so a value can pretend
+    to be other entries; it sorts, and what a shell may set (debug.*, log.*, persist.*) comes before
+    ro.*, so of a name listed twice the last counts. What was cut off is left out. Lines may end in
+    CRLF, or CRCRLF as adb of before Android 7 made them, and data may be UTF-16.
     """
     text = "\n".join(line.rstrip("\r") for line in decode(data)[:_LIMIT].split("\n"))
     starts = [*_START.finditer(text)]
@@ -26,5 +27,5 @@ def parse(data: bytes) -> dict[str, str]:
         value = text[start.end() : following.start() if following else None]
         close = len(value) - 1 if value.endswith("]") else value.rfind("]\n")
         if close >= 0:
-            found.setdefault(start[1], value[:close])
+            found[start[1]] = value[:close]
     return found
