@@ -17,6 +17,7 @@ from droidheaders.ui import printable
 
 _PREBUILTS = "https://android.googlesource.com/platform/prebuilts/clang/host/linux-x86"
 
+_OLD_CLANG = 11  # no Debian or Ubuntu of today has older ones
 _RANDSTRUCT = ("CONFIG_RANDSTRUCT", "CONFIG_GCC_PLUGIN_RANDSTRUCT")
 _LLVM = (5, 4)  # make LLVM=1: 5.7, and the stable 5.4
 _LLVM_SUFFIX = (5, 18)  # make LLVM=-14, LLVM=/where/it/is/
@@ -35,10 +36,11 @@ def judge(
     built_by = _the_one(compilers)
     arch = _arch(kernel, config)
     hosts = find(built_by, arch) if built_by.family else ()
-    use = _make(hosts[0], built_by, kernel.release, arch) if hosts else ""
+    links = bool(hosts) and _links(hosts[0], built_by, kernel.release)
+    use = _make(hosts[0], built_by, kernel.release, arch) if links else ""
     details = (
         _identity(built_by, compilers),
-        _host(built_by, arch, hosts, use),
+        _host(built_by, arch, hosts, use if links else None),
         _mismatch(built_by, kernel.release, config, hosts),
     )
     verdict = worst(details)
@@ -92,7 +94,16 @@ def _identity(built_by: Compiler, compilers: Mapping[str, Compiler]) -> Answer:
     return Answer("identity", "yes", f"{built_by}{linker}, by {printable(sources)}")
 
 
-def _host(built_by: Compiler, arch: str, hosts: tuple[HostCompiler, ...], use: str) -> Answer:
+def _links(here: HostCompiler, built_by: Compiler, release: str) -> bool:
+    """Tell whether the linker that this kernel wants is here: LLVM=1 takes no other than ld.lld."""
+    lld = built_by.linker_family == "lld" or _numbers(release) >= _LLVM
+    return here.compiler.family == "gcc" or bool(here.linker) or not lld
+
+
+def _host(
+    built_by: Compiler, arch: str, hosts: tuple[HostCompiler, ...], use: str | None
+) -> Answer:
+    """Say what is here; `use` is None when its linker is not."""
     if not built_by.family:
         return Answer("host", "unknown", "no compiler to look for")
     if not hosts:
@@ -100,8 +111,7 @@ def _host(built_by: Compiler, arch: str, hosts: tuple[HostCompiler, ...], use: s
         return Answer("host", "no", because, _install(built_by, arch))
     best = hosts[0]
     has = f"{printable(best.name)} is {_dotted(best.compiler.version)}"
-    if built_by.family == "clang" and not best.linker:
-        # GNU ld will not do with LTO, and LLVM=1 takes no other.
+    if use is None:
         missing = best.compiler if best.exact else built_by
         return Answer("host", "no", f"{has}, without its ld.lld", _install(missing, arch))
     if best.exact:
@@ -115,10 +125,13 @@ def _install(built_by: Compiler, arch: str) -> str:
     major = built_by.version[0] if built_by.version else 0
     if built_by.family == "clang":
         version = f"-{major}" if major else ""
+        android = revision(built_by)
+        name = f"clang-{android}" if android else f"a clang {major}"
+        prebuilt = f"put {name} of {_PREBUILTS} on PATH"
+        if 0 < major < _OLD_CLANG:
+            return prebuilt
         install = f"sudo apt-get install clang{version} lld{version} llvm{version}"
-        if android := revision(built_by):
-            return f"{install}, or put clang-{android} of {_PREBUILTS} on PATH"
-        return install
+        return f"{install}, or {prebuilt}" if android else install
     if 0 < major < 5:  # Android's own, which ended in 2020
         return "take Android's gcc 4.9: LineageOS has it as android_prebuilts_gcc_linux-x86"
     gcc = f"gcc-{major}" if major else "gcc"

@@ -180,6 +180,17 @@ def test_a_clang_without_its_linker(install: Install) -> None:
     host = answer(about("clang version 14.0.6, LLD 14.0.6"), "host")
     assert (host.verdict, host.because) == ("no", "clang is 14.0.6, without its ld.lld")
     assert host.hint == "sudo apt-get install clang-14 lld-14 llvm-14"
+    other = about("clang version 17.0.2, LLD 17.0.2")
+    assert answer(other, "host").hint == "sudo apt-get install clang-17 lld-17 llvm-17"
+    assert other.facts["use"] == ""
+
+
+def test_an_older_kernel_that_gnu_ld_has_linked_needs_no_lld(install: Install) -> None:
+    install("clang", "Debian clang version 14.0.6")
+    for linker, verdict in (("GNU ld (x) 2.27", "yes"), ("LLD 14.0.6", "no")):
+        report = about(f"clang version 14.0.6, {linker}", release="4.14.190")
+        assert answer(report, "host").verdict == verdict
+        assert ("CLANG_TRIPLE=" in report.facts["use"]) == (verdict == "yes")
 
 
 @pytest.mark.parametrize(
@@ -215,6 +226,8 @@ def test_an_arm64_host_has_a_gcc_of_its_own(
 def test_hints_for_what_debian_has_not(install: Install) -> None:
     assert "clang-r450784e of https://android" in answer(about(R450784E), "host").hint
     assert "gcc 4.9" in answer(about("gcc version 4.9.x (GCC)"), "host").hint
+    old = "Android (4691093 based on r316199) clang version 6.0.2 (https://x)"
+    assert answer(about(old), "host").hint.startswith("put clang-r316199 of https://android")
 
 
 @pytest.mark.parametrize(
