@@ -108,7 +108,9 @@ def check(question: Question, find: Callable[[], Device], cache: Cache) -> Check
     whole = len(named) == len(CAPABILITIES) and not question.capabilities
     reports = {}
     if wanted or whole:
-        reports["config"] = config.judge(facts, wanted)
+        report = config.judge(facts, wanted)
+        queried = frozenset(Wanted.parse(query).name for query in question.config)
+        reports["config"] = replace(report, wanted=queried)
     if "headers" in named:
         reports["headers"] = headers.judge(facts)
     if "bpf" in named:
@@ -138,10 +140,11 @@ def _wanted(question: Question) -> list[Wanted]:
 def _facts(
     question: Question, telling: list[Examined], device: Device | None, cache: Cache
 ) -> Facts:
-    if len(telling) + (question.bundle is not None) > 1:
+    told = {file.kind: file for file in telling}
+    if len(telling) > len(told) or (telling and question.bundle is not None):
         raise UsageError(
-            "several kernels are named: by --bundle, a configuration or an image; one can be asked",
-            "droidheaders check FILE",
+            "several kernels are named by --bundle, configurations or images, and one can be asked",
+            "give one of them, or an image and its configuration",
         )
     if question.probe and device is None:
         raise UsageError("--probe asks a device, and none is asked here", "leave --probe out")
@@ -149,7 +152,7 @@ def _facts(
         return gathering.of_device(device, cache)
     if question.bundle is not None:
         return gathering.of_bundle(cache.find(question.bundle))
-    return gathering.of_file(telling[0])
+    return gathering.of_files(told.get("image"), told.get("config"))
 
 
 def _with_exports(facts: Facts, device: Device | None, examined: list[Examined]) -> Facts:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from droidheaders.adb import Device
     from droidheaders.cache import Bundle, Cache
     from droidheaders.examining import Examined
-    from droidheaders.headers.image import KernelImage
     from droidheaders.kernel.compiler import Compiler
 
 # `# Linux/arm64 6.1.99 Kernel Configuration`: conf_write_heading() of scripts/kconfig/confdata.c.
@@ -131,34 +130,42 @@ def _with_compilers(facts: Facts, named: dict[str, Compiler | None]) -> Facts:
     return replace(facts, target=replace(facts.target, compiler=first), compilers=compilers)
 
 
-def of_file(file: Examined) -> Facts:
-    """Return what a configuration or a kernel image tells of its kernel."""
-    config, image = file.config, file.image
-    kernel = _image_identity(image, config) if image else _config_identity(file)
+def of_files(image: Examined | None, config: Examined | None) -> Facts:
+    """Return what a kernel image and a configuration tell of a kernel; one of them is enough.
+
+    Where both are given, the configuration is the one to go by.
+    """
+    telling = config or image
+    assert telling is not None
+    options = telling.config
+    kernel = _identity(image, config, options)
+    named = " and ".join(file.name for file in (image, config) if file)
+    binary = image.image if image else None
     target = Target(
-        name=f"the kernel of {file.name}",
+        name=f"{kernel}, in {named}" if kernel.release else f"the kernel of {named}",
         kernel=kernel,
         exact=image is not None,
-        config=config,
-        btf=Btf(image.btf) if image and image.btf is not None else None,
+        config=options,
+        btf=Btf(binary.btf) if binary and binary.btf is not None else None,
     )
-    problem = "" if config is not None else f"{file.name} has none in it (CONFIG_IKCONFIG)"
-    facts = Facts(target, config_path=file.name, config_problem=problem)
-    named = {
-        f"the banner of {file.name}": compiler.of_banner(image.banner) if image else None,
-        file.name: compiler.of_config(config) if config is not None else None,
-    }
-    return _with_compilers(facts, named)
+    problem = "" if options is not None else f"{telling.name} has none in it (CONFIG_IKCONFIG)"
+    facts = Facts(target, config_path=telling.name, config_problem=problem)
+    banner = compiler.of_banner(binary.banner) if binary else None
+    found = compiler.of_config(options) if options is not None else None
+    return _with_compilers(facts, {"the image's banner": banner, telling.name: found})
 
 
-def _image_identity(image: KernelImage, config: Kconfig | None) -> KernelIdentity:
-    return KernelIdentity(image.release, image.version, _machine(config), image.build_id)
-
-
-def _config_identity(file: Examined) -> KernelIdentity:
-    """Return what a configuration's heading tells: a version, without what is put behind it."""
-    heading = _HEADING.search(bytes(file.content[:4096]).decode("utf-8", "replace"))
-    return KernelIdentity(heading[1] if heading else "", "", _machine(file.config), "")
+def _identity(
+    image: Examined | None, config: Examined | None, options: Kconfig | None
+) -> KernelIdentity:
+    """Return who the kernel is; a configuration's heading has a version, and nothing behind it."""
+    if image is not None and image.image is not None:
+        told = image.image
+        machine = told.machine or _machine(options)
+        return KernelIdentity(told.release, told.version, machine, told.build_id)
+    text = bytes(config.content[:4096]).decode("utf-8", "replace") if config else ""
+    heading = _HEADING.search(text)
+    return KernelIdentity(heading[1] if heading else "", "", _machine(options), "")
 
 
 def _machine(config: Kconfig | None) -> str:

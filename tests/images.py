@@ -5,11 +5,17 @@ from __future__ import annotations
 import gzip
 import lzma
 import struct
+import sys
 
 import lz4.block
 import lz4.frame
 
 from tests.archives import GOOD, RELEASE, tar, xz
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 VERSION = "#1 SMP PREEMPT Debian 6.1.99-1 (2026-01-01)"
 BUILD_ID = bytes(range(20))
@@ -177,5 +183,7 @@ KERNELS: dict[str, tuple[str, bytes]] = {
     "bzImage, lz4": ("kernel image", bzimage(appended(lz4_legacy(VMLINUX), VMLINUX), setup=40)),
     "bzImage, xz": ("kernel image", bzimage(appended(xz(VMLINUX), VMLINUX))),
     "bzImage, lzma": ("kernel image", bzimage(appended(_ALONE, VMLINUX))),
+    "bzImage, zstd": ("kernel image", bzimage(appended(zstd.compress(VMLINUX), VMLINUX))),
+    "Image.zst": ("kernel image", zstd.compress(IMAGE)),
     "boot v4, bzImage": ("boot image", boot(bzimage(gzip.compress(VMLINUX)), 4)),
 }

@@ -54,7 +54,11 @@ def _report(name: str, report: Report, width: int) -> Iterator[str]:
     answer = report.answer
     yield from _answer(answer, "", name, width)
     fine = report.alternatives and answer.verdict == "yes"
-    shown = [d for d in report.details if ui.verbosity > 0 or not (fine or d.verdict == "yes")]
+    shown = [
+        detail
+        for detail in report.details
+        if ui.verbosity > 0 or detail.name in report.wanted or not (fine or detail.verdict == "yes")
+    ]
     inner = max((len(detail.name) for detail in shown), default=0)
     for detail in shown:
         if (detail.verdict, detail.because) != (answer.verdict, answer.because):

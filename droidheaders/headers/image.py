@@ -64,6 +64,7 @@ class KernelImage:
 
     release: str
     version: str
+    machine: str
     banner: str
     build_id: str
     config: bytes | None
@@ -82,7 +83,16 @@ def read_kernel(view: memoryview) -> KernelImage:
     """
     banners = _banners(view)
     release = next(iter(banners))[0]
-    return KernelImage(release, *_said(banners), _build_id(view), _config(view), _btf(view))
+    version, banner = _said(banners)
+    return KernelImage(
+        release,
+        version,
+        _machine(view, release),
+        banner,
+        _build_id(view),
+        _config(view),
+        _btf(view),
+    )
 
 
 def read_image(view: memoryview, bar: Bar | None = None) -> Image:
@@ -111,6 +121,17 @@ def _banners(view: memoryview) -> dict[tuple[str, str], bytes]:
             "give boot.img, arch/*/boot/Image or vmlinux",
         )
     return banners
+
+
+def _machine(view: memoryview, release: str) -> str:
+    """Return what uname -m says, from init_uts_ns of init/version.c, or "" when it is not there.
+
+    Its fields have 65 bytes: release, version, machine (include/uapi/linux/utsname.h).
+    """
+    padded = release.encode("utf-8", "surrogateescape").ljust(_UTS_FIELD + 1, b"\0")
+    names = re.compile(re.escape(padded) + rb".{65}([a-z][a-z0-9_]{1,15})\0{49}", re.DOTALL)
+    found = names.search(view)
+    return found[1].decode() if found else ""
 
 
 def _said(banners: dict[tuple[str, str], bytes]) -> tuple[str, str]:

@@ -45,12 +45,6 @@ _REFUSED = (
     (0, b"\x3a\xff\x26\xed", "is a sparse image", "simg2img FILE RAW, then import RAW"),
     (0, b"CrAU", "is an OTA payload", "payload-dumper-go -p boot payload.bin, then boot.img"),
     (0, b"PK\x03\x04", "is a zip file", "unpack it, and import boot.img"),
-    (
-        0,
-        b"\x28\xb5\x2f\xfd",
-        "is compressed with zstd",
-        "zstd -d FILE; for a bzImage, extract-vmlinux FILE >vmlinux, and import that",
-    ),
     (0, b"BZh", "is compressed with bzip2", "bunzip2 FILE, or import vmlinux"),
     (0, b"\x89LZO", "is compressed with lzo", "lzop -d FILE, or import vmlinux"),
     (36, b"\x18\x28\x6f\x01", "is a compressed ARM zImage", "give arch/arm/boot/Image or vmlinux"),

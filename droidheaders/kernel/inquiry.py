@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from droidheaders.errors import DeviceLostError, HeadersError
+from droidheaders.kernel.log import Denial, denials
 from droidheaders.kernel.probe import (
     ARCHIVES,
     BTF,
@@ -135,9 +136,9 @@ class Inquiry:
     he may do with others, by path, `mounts` a file system's type by mount point, `modules` where a
     kheaders module lies. `memlock` is his limit in bytes, None without one. `config` is
     /proc/config.gz as it came, b"" where nobody may read it. `module` is a kernel module of the
-    device, or the end of one, from `module_path`. `denials` has the kernel log's last line about a
-    refusal to read the archive, "" where there is none or the log is denied. `su` is where a su is,
-    whether or not it gives anything.
+    device, or the end of one, from `module_path`. `denials` is what the kernel's log says last of a
+    refusal to read the archive, empty where it says nothing or may not be read. `su` is where a su
+    is, whether or not it gives anything.
     """
 
     probe: Probe
@@ -150,7 +151,7 @@ class Inquiry:
     modules: tuple[DeviceFile, ...]
     config: bytes
     properties: Mapping[str, str]
-    denials: str
+    denials: tuple[Denial, ...]
     su: str
     module_path: str
     module: bytes
@@ -223,7 +224,7 @@ def parse(output: bytes, nonce: str) -> Inquiry:
         modules=file_states(_text(raw["user_modules"])),
         config=raw["config"],
         properties=properties,
-        denials=printable(_text(raw["denials"]), 500),
+        denials=tuple(denials(raw["denials"])),
         su=printable(_text(raw["su"])),
         module_path=printable(_text(path)),
         module=module[:_MODULE],

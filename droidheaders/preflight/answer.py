@@ -31,13 +31,15 @@ class Report:
     """The answer about one capability or file, those it rests on, and what a program may use.
 
     `facts` can be written as JSON; docs/check.md has its keys. Where `alternatives`, the answers it
-    rests on are ways to the same thing, of which one is enough.
+    rests on are ways to the same thing, of which one is enough. `wanted` names those that somebody
+    asked for one by one, who is told them even when all is well.
     """
 
     answer: Answer
     details: tuple[Answer, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
     alternatives: bool = False
+    wanted: frozenset[str] = frozenset()
 
 
 def worst(answers: Iterable[Answer]) -> Verdict:

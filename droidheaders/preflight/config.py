@@ -77,21 +77,15 @@ def judge(facts: Facts, wanted: list[Wanted]) -> Report:
                 "droidheaders pull --refresh",
             )
         )
-    missing = sum(answer.verdict == "no" for answer in answers)
     because = f"{len(config)} options in {facts.config_path}"
     if wanted:
+        missing = sum(answer.verdict == "no" for answer in answers)
+        lack = f"{missing} of {len(wanted)} options are not as wanted"
         because = (
-            f"{missing} of {len(wanted)} wanted options are missing"
-            if missing
-            else (
-                f"all {len(wanted)} wanted options are set"
-                if len(wanted) > 1
-                else answers[0].because
-            )
+            f"{lack} in {facts.config_path}" if missing else f"as wanted in {facts.config_path}"
         )
-    return Report(
-        Answer("config", worst(answers), because), tuple(answers), _describe(facts, wanted)
-    )
+    known = Answer("config", worst(answers), because)
+    return Report(known, tuple(answers), _describe(facts, wanted))
 
 
 def _describe(facts: Facts, wanted: list[Wanted]) -> dict[str, object]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from droidheaders.kernel.inquiry import Inquiry, User
+from droidheaders.kernel.log import Denial
 from droidheaders.kernel.probe import ARCHIVES, BTF, DeviceFile
 from droidheaders.preflight.answer import Answer, Report, Verdict
 from droidheaders.preflight.facts import Facts
 from droidheaders.preflight.privilege import ROOT_HINT, who
+from droidheaders.ui import printable
 
 # A GKI build's release ends like this, and Android's build server keeps what it made by that
 # number: scripts/setlocalversion in kernel/common, "BUILD_NUMBER".
@@ -34,7 +36,9 @@ def judge(facts: Facts) -> Report:
     details = [configured]
     if facts.inquiry is not None:
         details.append(_on_device(facts, facts.inquiry, source))
-    details += [_cached(facts), *_types(facts)]
+    if facts.inquiry is not None or facts.bundle is not None:
+        details.append(_cached(facts))
+    details += _types(facts)
     return Report(
         _answer(facts, details), tuple(details), _describe(facts, source), alternatives=True
     )
@@ -67,7 +71,7 @@ def _configured(facts: Facts) -> Answer:
         value, name = older, "CONFIG_IKHEADERS_PROC"
     if value in ("y", "m"):
         return Answer("configured", "yes", f"{name}={value} in {facts.config_path}")
-    what = "is not set" if facts.target.config and name in facts.target.config else "is not known"
+    what = "is not set" if facts.target.config and name in facts.target.config else "is not named"
     return Answer("configured", "no", f"{name} {what} in {facts.config_path}")
 
 
@@ -101,7 +105,10 @@ def _refusal(inquiry: Inquiry) -> str:
     """Say which permission stands in the way of the shell."""
     shell = inquiry.shell
     mode = f"SELinux {inquiry.probe.selinux}" if inquiry.probe.selinux else "SELinux unknown"
-    said = f": {inquiry.denials}" if inquiry.denials else ""
+    said = "".join(
+        f"; avc: denied {{ {printable(' '.join(d.permissions))} }} on {printable(d.tcontext)}"
+        for d in inquiry.denials
+    )
     no_su = "; there is a su that gives no root" if inquiry.su else ""
     return f"uid {shell.uid} ({shell.context or 'no context'}, {mode}) may not read it{said}{no_su}"
 
@@ -162,6 +169,16 @@ def _types(facts: Facts) -> list[Answer]:
     return []
 
 
+def _denial(denial: Denial) -> dict[str, Any]:
+    return {
+        "permissions": [printable(one) for one in denial.permissions],
+        "scontext": printable(denial.scontext),
+        "tcontext": printable(denial.tcontext),
+        "tclass": printable(denial.tclass),
+        "path": printable(denial.path),
+    }
+
+
 def _describe(facts: Facts, source: _Source) -> dict[str, Any]:
     inquiry = facts.inquiry
     return {
@@ -172,7 +189,7 @@ def _describe(facts: Facts, source: _Source) -> dict[str, Any]:
         "selinux": inquiry.probe.selinux if inquiry else None,
         "context": inquiry.shell.context if inquiry else None,
         "uid": inquiry.shell.uid if inquiry else None,
-        "denial": inquiry.denials or None if inquiry else None,
+        "denials": [_denial(d) for d in inquiry.denials] if inquiry else [],
         "cached": facts.bundle.name if facts.bundle else None,
         "state": facts.bundle.state if facts.bundle else None,
         "relatives": list(facts.relatives),

@@ -156,6 +156,8 @@ def _bytes_of_page(facts: Facts) -> int:
         return facts.inquiry.probe.page_size
     if facts.bundle is not None and facts.bundle.meta.get("page_size"):
         return int(facts.bundle.meta["page_size"])
+    if facts.target.kernel.arch == "x86":
+        return 4096
     return next((size for name, size in _PAGES.items() if facts.option(name) == "y"), 0)
 
 

@@ -35,13 +35,13 @@ def judge(
     """
     built_by = _the_one(compilers)
     arch = _arch(kernel, config)
-    hosts = find(built_by, arch) if built_by.family else ()
+    hosts = find(built_by, arch) if built_by.family and arch else ()
     links = bool(hosts) and _links(hosts[0], built_by, kernel.release)
     use = _make(hosts[0], built_by, kernel.release, arch) if links else ""
     details = (
         _identity(built_by, compilers),
         _host(built_by, arch, hosts, use if links else None),
-        _mismatch(built_by, kernel.release, config, hosts),
+        _mismatch(built_by, arch, kernel.release, config, hosts),
     )
     verdict = worst(details)
     answer = next(detail for detail in details if detail.verdict == verdict)
@@ -106,6 +106,8 @@ def _host(
     """Say what is here; `use` is None when its linker is not."""
     if not built_by.family:
         return Answer("host", "unknown", "no compiler to look for")
+    if not arch:
+        return Answer("host", "unknown", "the kernel's architecture is not known")
     if not hosts:
         because = f"no {built_by.family} for {printable(arch)} is on PATH"
         return Answer("host", "no", because, _install(built_by, arch))
@@ -142,10 +144,15 @@ def _install(built_by: Compiler, arch: str) -> str:
 
 
 def _mismatch(
-    built_by: Compiler, release: str, config: Kconfig | None, hosts: tuple[HostCompiler, ...]
+    built_by: Compiler,
+    arch: str,
+    release: str,
+    config: Kconfig | None,
+    hosts: tuple[HostCompiler, ...],
 ) -> Answer:
-    if not built_by.family:
-        return Answer("mismatch", "unknown", "no compiler to compare with")
+    if not built_by.family or not arch:
+        what = "architecture" if built_by.family else "compiler"
+        return Answer("mismatch", "unknown", f"the kernel's {what} is not known")
     if not hosts:
         other = {"gcc": "clang", "clang": "gcc"}[built_by.family]
         because = f"{other} refuses flags that a kernel built by {built_by.family} is made with"

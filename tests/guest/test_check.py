@@ -137,12 +137,19 @@ def test_files_for_it(state: Path, adb: Server, tmp_path: Path) -> None:
         with guest.device.privileged() as root:
             own.write_bytes(root.shell(f"cat {KHEADERS}").stdout)
         other = tmp_path / "other.ko"
-        release = guest.device.shell("uname -r").stdout.strip()
-        other.write_bytes(own.read_bytes().replace(release, b"9" + release[1:]))
+        other.write_bytes(own.read_bytes().replace(b" mod_unload ", b" preempt_rt "))
+        assert guest.json(str(own), status=1)["verdict"] == "unknown"  # it has no KALLSYMS_ALL
         said = guest.json(str(own), str(other), status=4)["files"]
         assert [file["path"] for file in said] == [str(own), str(other)]
         mine, others = ({a["name"]: a for a in file["answers"]} for file in said)
         assert mine["layout"]["because"].endswith("as in the kernel's BTF")
         assert mine["release"]["verdict"] == "yes"
-        assert others["release"]["verdict"] == "no"
+        assert others["vermagic"]["verdict"] == "no"
+        with guest.device.privileged() as root:
+            guest.device.push(other, "/data/local/tmp/other.ko")
+            refused = root.shell(
+                "insmod /data/local/tmp/other.ko; rm /data/local/tmp/other.ko; dmesg"
+            )
+            assert "Exec format error" in refused.stderr.decode()
+            assert "preempt_rt modversions aarch64' should be" in refused.stdout.decode()
         assert not {a["verdict"] for a in mine.values()} & {"no", "risky"}

@@ -168,7 +168,6 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
     "a byte": (b"x", "is nothing that headers are imported from", ""),
     "tar": (tar(), "is a tar archive that is not compressed with xz", "xz FILE"),
     "tar.gz": (gzip.compress(tar()), "is a tar archive that is not compressed with xz", "xz FILE"),
-    "zstd": (images.bzimage(b"\x28\xb5\x2f\xfd"), "is compressed with zstd", "extract-vmlinux"),
     "vendor_boot": (b"VNDRBOOT" + bytes(4096), "has no kernel", "boot.img"),
     "init_boot": (images.boot(b"", 4), "is a boot image without a kernel", "init_boot"),
     "sparse": (b"\x3a\xff\x26\xed" + bytes(100), "is a sparse image", "simg2img"),
@@ -305,3 +304,15 @@ def test_pieces_of_a_table_that_lies(tmp_path: Path) -> None:
     lying = bytearray(images.VDSO)
     struct.pack_into("<Q", lying, 32, 1 << 63)
     assert read(arm64(kernel(before=bytes(lying))), tmp_path).archive == ARCHIVE
+
+
+def test_what_a_kernel_says_of_itself_with_headers_or_without() -> None:
+    uts = b"".join(
+        text.encode().ljust(65, b"\0") for text in ("Linux", "(none)", RELEASE, VERSION, "aarch64")
+    )
+    told = image.read_kernel(memoryview(images.arm64(banner() + uts + images.ikconfig() + BTF)))
+    assert (told.release, told.version, told.machine) == (RELEASE, VERSION, "aarch64")
+    assert (told.config, told.btf) == (CONFIG, BTF)
+    assert image.read_kernel(memoryview(images.IMAGE)).machine == ""
+    with pytest.raises(RefusedError, match="no Linux version"):
+        image.read_kernel(memoryview(b"nothing"))
