@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from droidheaders import gathering
 from droidheaders.errors import UsageError
-from droidheaders.examining import Examined, examine
-from droidheaders.kernel.exports import merge, of_symvers
 from droidheaders.preflight import bpf, config, headers, modules, toolchain
 from droidheaders.preflight.answer import Answer, Report, Verdict, worst
 from droidheaders.preflight.config import Wanted
@@ -24,6 +22,7 @@ from droidheaders.ui import printable
 if TYPE_CHECKING:
     from droidheaders.adb import Device
     from droidheaders.cache import Cache
+    from droidheaders.examining import Examined
 
 CAPABILITIES = ("headers", "bpf", "modules")
 _STATUS: Mapping[Verdict, int] = {"yes": 0, "risky": 0, "unknown": 1, "no": 4}
@@ -96,7 +95,7 @@ def check(question: Question, find: Callable[[], Device], cache: Cache) -> Check
     `inquire` and `Cache.find` raise.
     """
     wanted = _wanted(question)
-    examined = examine(question.files)
+    examined = _examined(question.files)
     telling = [file for file in examined if file.kind in ("config", "image")]
     made = [file for file in examined if file.kind in ("module", "bpf")]
     device = None if telling or question.bundle else find()
@@ -123,6 +122,14 @@ def check(question: Question, find: Callable[[], Device], cache: Cache) -> Check
     files = {str(file.path): _judge(file, facts.target) for file in made}
     asked = frozenset(named) | (frozenset({"config"}) if wanted else frozenset())
     return Check(facts, device.serial if device else None, reports, files, asked)
+
+
+def _examined(files: tuple[Path, ...]) -> list[Examined]:
+    if not files:
+        return []
+    from droidheaders.examining import examine  # it brings every reader of files there is, 0.1 s
+
+    return examine(files)
 
 
 def _wanted(question: Question) -> list[Wanted]:
@@ -157,6 +164,10 @@ def _facts(
 
 def _with_exports(facts: Facts, device: Device | None, examined: list[Examined]) -> Facts:
     """Add what files are judged by: what the kernel exports, and its types."""
+    if not examined:
+        return facts
+    from droidheaders.kernel.exports import merge, of_symvers
+
     kinds = {file.kind for file in examined}
     facts = gathering.with_types(facts, device, kinds)
     tables = []

@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from droidheaders.errors import DeviceLostError
-from droidheaders.headers.verify import COMPILE
 from droidheaders.kernel import compiler, ikconfig
 from droidheaders.kernel.btf import Btf
 from droidheaders.kernel.exports import of_kallsyms
@@ -68,7 +67,7 @@ def of_device(device: Device, cache: Cache) -> Facts:
     named = {
         "/proc/version": compiler.of_banner(inquiry.probe.proc_version),
         CONFIG: compiler.of_config(config) if config is not None else None,
-        "compile.h": _of_compile_h(bundle),
+        "the cached headers": _of_headers(bundle),
         inquiry.module_path: compiler.of_comment(b"".join(_COMMENT.findall(inquiry.module))),
     }
     return _with_compilers(facts, named)
@@ -89,7 +88,7 @@ def of_bundle(bundle: Bundle) -> Facts:
     facts = Facts(target, None, bundle, config_path=path, config_problem=problem)
     named = {
         path: compiler.of_config(config) if config is not None else None,
-        "compile.h": _of_compile_h(bundle),
+        "the cached headers": _of_headers(bundle),
     }
     return _with_compilers(facts, named)
 
@@ -117,11 +116,8 @@ def _vermagic(bundle: Bundle | None) -> str:
     return printable(str(bundle.meta.get("vermagic", ""))) if bundle else ""
 
 
-def _of_compile_h(bundle: Bundle | None) -> Compiler | None:
-    try:
-        return compiler.of_compile_h((bundle.headers / COMPILE).read_bytes()) if bundle else None
-    except OSError:
-        return None
+def _of_headers(bundle: Bundle | None) -> Compiler | None:
+    return compiler.parse(bundle.meta["compiler"]) if bundle and bundle.meta["compiler"] else None
 
 
 def _with_compilers(facts: Facts, named: dict[str, Compiler | None]) -> Facts:
