@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from droidheaders.adb import resolve_endpoint as resolve_endpoint
     from droidheaders.cache import Bundle as Bundle
     from droidheaders.cache import Cache as Cache
+    from droidheaders.checking import Question as Question
+    from droidheaders.checking import check as check
     from droidheaders.importing import import_file as import_file
     from droidheaders.kernel.probe import probe as probe
     from droidheaders.pulling import pull as pull
@@ -32,6 +34,8 @@ _HOME = {
     "resolve_endpoint": "adb",
     "Bundle": "cache",
     "Cache": "cache",
+    "Question": "checking",
+    "check": "checking",
     "import_file": "importing",
     "probe": "kernel",
     "pull": "pulling",
@@ -40,8 +44,10 @@ __all__ = [
     "Bundle",
     "Cache",
     "Device",
+    "Question",
     "Selector",
     "Server",
+    "check",
     "import_file",
     "probe",
     "pull",
