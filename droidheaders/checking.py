@@ -5,6 +5,7 @@ What is known is gathered in gathering.py, what it means is judged in preflight/
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,9 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from droidheaders import gathering
 from droidheaders.errors import UsageError
-from droidheaders.preflight import bpf, config, headers, modules, toolchain
 from droidheaders.preflight.answer import Answer, Report, Verdict, worst
-from droidheaders.preflight.config import Wanted
 from droidheaders.preflight.facts import Facts
 from droidheaders.preflight.target import Target
 from droidheaders.ui import printable
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from droidheaders.adb import Device
     from droidheaders.cache import Cache
     from droidheaders.examining import Examined
+    from droidheaders.preflight.bpf import Outcomes
+    from droidheaders.preflight.config import Wanted
 
 CAPABILITIES = ("headers", "bpf", "modules")
 _STATUS: Mapping[Verdict, int] = {"yes": 0, "risky": 0, "unknown": 1, "no": 4}
@@ -99,29 +100,42 @@ def check(question: Question, find: Callable[[], Device], cache: Cache) -> Check
     telling = [file for file in examined if file.kind in ("config", "image")]
     made = [file for file in examined if file.kind in ("module", "bpf")]
     device = None if telling or question.bundle else find()
+    # While the device is busy: to import them takes 30 ms.
+    threading.Thread(target=_judges, name="judges", daemon=True).start()
     facts = _facts(question, telling, device, cache)
     facts = _with_exports(facts, device, examined)
-    named = [name for name in CAPABILITIES if name in question.capabilities]
-    if not (named or wanted or made):
-        named = list(CAPABILITIES)
-    whole = len(named) == len(CAPABILITIES) and not question.capabilities
-    reports = {}
-    if wanted or whole:
-        report = config.judge(facts, wanted)
-        queried = frozenset(Wanted.parse(query).name for query in question.config)
-        reports["config"] = replace(report, wanted=queried)
-    if "headers" in named:
-        reports["headers"] = headers.judge(facts)
-    if "bpf" in named:
-        reports["bpf"] = bpf.judge(facts, _outcomes(device, facts) if question.probe else None)
-    if "modules" in named:
-        reports["modules"] = modules.judge(facts)
-    if whole:
-        target = facts.target
-        reports["compiler"] = toolchain.judge(facts.compilers, target.kernel, target.config)
+    everything = not (question.capabilities or wanted or made)
+    asked = set(CAPABILITIES if everything else question.capabilities)
+    outcomes = _outcomes(device, facts) if question.probe else None
+    reports = {
+        name: judge()
+        for name, judge in _judgements(question, facts, wanted, outcomes).items()
+        if everything or name in asked or (name == "config" and wanted)
+    }
     files = {str(file.path): _judge(file, facts.target) for file in made}
-    asked = frozenset(named) | (frozenset({"config"}) if wanted else frozenset())
-    return Check(facts, device.serial if device else None, reports, files, asked)
+    asked |= {"config"} if wanted else set()
+    return Check(facts, device.serial if device else None, reports, files, frozenset(asked))
+
+
+def _judges() -> None:
+    """Import what judges a kernel."""
+    from droidheaders.preflight import bpf, config, headers, modules, toolchain  # noqa: F401
+
+
+def _judgements(
+    question: Question, facts: Facts, wanted: list[Wanted], outcomes: Outcomes | None
+) -> dict[str, Callable[[], Report]]:
+    from droidheaders.preflight import bpf, config, headers, modules, toolchain
+
+    target = facts.target
+    queried = frozenset(one.name for one in wanted[: len(question.config)])
+    return {
+        "config": lambda: replace(config.judge(facts, wanted), wanted=queried),
+        "headers": lambda: headers.judge(facts),
+        "bpf": lambda: bpf.judge(facts, outcomes),
+        "modules": lambda: modules.judge(facts),
+        "compiler": lambda: toolchain.judge(facts.compilers, target.kernel, target.config),
+    }
 
 
 def _examined(files: tuple[Path, ...]) -> list[Examined]:
@@ -133,6 +147,10 @@ def _examined(files: tuple[Path, ...]) -> list[Examined]:
 
 
 def _wanted(question: Question) -> list[Wanted]:
+    if not (question.config or question.fragments):
+        return []
+    from droidheaders.preflight.config import Wanted, fragment
+
     wanted = [Wanted.parse(query) for query in question.config]
     for path in question.fragments:
         name = printable(str(path))
@@ -140,7 +158,7 @@ def _wanted(question: Question) -> list[Wanted]:
             content = path.read_bytes()
         except OSError as e:
             raise UsageError(f"cannot read {name}: {e.strerror}", f"ls -l {name}") from e
-        wanted += config.fragment(content, name)
+        wanted += fragment(content, name)
     return wanted
 
 
@@ -184,7 +202,7 @@ def _with_exports(facts: Facts, device: Device | None, examined: list[Examined])
     return facts
 
 
-def _outcomes(device: Device | None, facts: Facts) -> bpf.Outcomes:
+def _outcomes(device: Device | None, facts: Facts) -> Outcomes:
     from droidheaders.run import prober
 
     assert device is not None

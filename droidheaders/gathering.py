@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 
 from droidheaders.errors import DeviceLostError
 from droidheaders.kernel import compiler, ikconfig
-from droidheaders.kernel.btf import Btf
-from droidheaders.kernel.exports import of_kallsyms
 from droidheaders.kernel.identity import KernelIdentity
 from droidheaders.kernel.inquiry import KALLSYMS, Inquiry, inquire
 from droidheaders.kernel.kconfig import Kconfig
@@ -131,6 +129,8 @@ def of_files(image: Examined | None, config: Examined | None) -> Facts:
 
     Where both are given, the configuration is the one to go by.
     """
+    from droidheaders.kernel.btf import Btf
+
     telling = config or image
     assert telling is not None
     options = telling.config
@@ -181,6 +181,9 @@ def with_types(facts: Facts, device: Device | None, kinds: Collection[str]) -> F
 
     The cache is asked first; a device once, as root where su gives that.
     """
+    from droidheaders.kernel.btf import Btf
+    from droidheaders.kernel.exports import of_kallsyms
+
     data = b""
     if not {"module", "bpf"} & set(kinds) or facts.target.btf is not None:
         return facts

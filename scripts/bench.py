@@ -1,6 +1,6 @@
 """Measure droidheaders against doing the same by hand, on real guests.
 
-    scripts/bench [--runs N] [--guests 6.1-arm64,6.1-x86_64] [--only boot,pull,unpack,cache]
+    scripts/bench [--runs N] [--guests 6.1-arm64,6.1-x86_64] [--only boot,pull,check,unpack,cache]
 
 Contenders take turns in one run (A B A B …), so that a machine whose speed drifts is unfair to
 neither; the figures are medians. Everything is written to a tmpfs: a journaling disk, or one after
@@ -45,6 +45,7 @@ from droidheaders.headers.tar import members
 from droidheaders.headers.unpack import unpack
 from droidheaders.headers.xz import XzStream
 from droidheaders.kernel import KernelIdentity
+from tests import modules
 
 DROIDHEADERS = [sys.executable, "-m", "droidheaders", "--no-progress", "-q"]
 MODULE = "/system_dlkm/lib/modules/$(uname -r)/kernel/kernel/kheaders.ko"
@@ -271,6 +272,42 @@ def bench_pull(name: str, serial: str, work: Path, runs: int) -> Iterator[Figure
     yield Figure(f"warm pull, {name}", warm, "s", 0.35, "")
 
 
+def bench_check(name: str, serial: str, work: Path, runs: int) -> Iterator[Figure]:
+    """Ask a guest everything, the kernel known to the cache or not."""
+    environment = {"DROIDHEADERS_CACHE": str(work / "none")}
+
+    def ask() -> None:
+        run(*DROIDHEADERS, "check", "-s", serial, env=environment)
+
+    (asked,) = paired(runs, (lambda: None, ask))
+    yield Figure(f"check, {name}", asked, "s", 0.6, "")
+
+
+def bench_module(work: Path, runs: int) -> Iterator[Figure]:
+    """Judge a module that asks for 10,000 symbols, each with its CRC, by as large a table."""
+    wanted = {f"symbol_number_{number:05}": number + 1 for number in range(10_000)}
+    module, symvers, config = (work / name for name in ("large.ko", "Module.symvers", ".config"))
+    module.write_bytes(modules.module(undefined=list(wanted), versions=wanted))
+    lines = (f"{crc:#010x}\t{name}\tvmlinux\tEXPORT_SYMBOL\t\n" for name, crc in wanted.items())
+    symvers.write_text("".join(lines))
+    config.write_text(
+        "# Linux/arm64 6.1.99 Kernel Configuration\n"
+        + "".join(f"CONFIG_{name}=y\n" for name in ("ARM64", "MODULES", "MODVERSIONS", "SMP"))
+    )
+
+    def judge() -> None:
+        done = subprocess.run(
+            [*DROIDHEADERS, "--json", "check", *map(str, (module, symvers, config))],
+            stdout=subprocess.PIPE,
+            check=False,
+        )
+        [file] = json.loads(done.stdout)["files"]
+        assert (file["undefined"], file["missing"], file["crc_differs"]) == (10_000, [], [])
+
+    (judged,) = paired(runs, (lambda: None, judge))
+    yield Figure("check of a module with 10,000 symbols", judged, "s", 0.5, "")
+
+
 def bench_memory(work: Path) -> Iterator[Figure]:
     """Unpack, in a process of its own, an archive of the largest files and dictionary allowed."""
     archive, target, limits = work / "large.tar.xz", work / "large", Limits()
@@ -360,6 +397,8 @@ def previous(name: str, work: Path) -> Path:
 def measure(options: argparse.Namespace, work: Path, disk: Path) -> Iterator[Figure]:
     """Yield the figures that were asked for, as they come."""
     only = options.only.split(",")
+    if "check" in only:
+        yield from bench_module(work, options.runs)
     for name in options.guests.split(","):
         run(*DROIDHEADERS, "emulator", "setup", name)
         if "boot" in only:
@@ -367,6 +406,8 @@ def measure(options: argparse.Namespace, work: Path, disk: Path) -> Iterator[Fig
         with guest(name) as serial:
             if "pull" in only:
                 yield from bench_pull(name, serial, work, options.runs)
+            if "check" in only:
+                yield from bench_check(name, serial, work, options.runs)
             if "unpack" in only and name == options.guests.split(",")[0]:
                 cache = {"DROIDHEADERS_CACHE": str(work / "archive")}
                 answer = run(*DROIDHEADERS, "pull", "--json", "-s", serial, env=cache)
@@ -387,7 +428,7 @@ def main() -> int:
     )
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--guests", default="6.1-arm64,6.1-x86_64")
-    parser.add_argument("--only", default="boot,pull,unpack,cache")
+    parser.add_argument("--only", default="boot,pull,check,unpack,cache")
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}, ", end="")
     print(f"Python {platform.python_version()}, median of {options.runs}")
