@@ -17,7 +17,7 @@ from droidheaders.headers.inflate import inflated
 from droidheaders.headers.limits import ArchiveError
 from droidheaders.kernel import ikconfig
 from droidheaders.kernel.kconfig import Kconfig
-from droidheaders.recognising import copied
+from droidheaders.recognising import copied, unwrapped
 from droidheaders.ui import printable
 
 Kind = Literal["module", "bpf", "config", "image", "symvers"]
@@ -59,20 +59,21 @@ def examine(files: Sequence[Path]) -> list[Examined]:
 def _examine(file: Path, workshop: Path) -> Examined:
     name = printable(str(file), 500)
     try:
-        view = copied(file, workshop)
+        copy = copied(file, workshop)
+        view = copy.view
         head = bytes(view[:_HEAD])
         if kind := _kind(head):
             return Examined(file, kind, view)
         if _is_configuration(view, head):
             text = _plain(view)
             return Examined(file, "config", memoryview(text), config=Kconfig.parse(text))
-        unwrapped = wrapping.unwrap(view, workshop)
-        if unwrapped.content == wrapping.MODULE:  # its reader takes the wrapping off
+        inner = unwrapped(copy, workshop)
+        if inner.content == wrapping.MODULE:  # its reader takes the wrapping off
             return Examined(file, "module", view)
-        if unwrapped.content == wrapping.IMAGE:
-            image = read_kernel(unwrapped.view)
+        if inner.content == wrapping.IMAGE:
+            image = read_kernel(inner.view)
             config = Kconfig.parse(image.config) if image.config is not None else None
-            return Examined(file, "image", unwrapped.view, config=config, image=image)
+            return Examined(file, "image", inner.view, config=config, image=image)
     except (ArchiveError, ValueError) as e:
         raise UsageError(f"{name} {e}", _HINT) from e
     raise UsageError(

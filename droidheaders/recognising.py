@@ -58,7 +58,7 @@ def recognise(file: Path, source: Path | None, workshop: Path) -> Found:
             f"--source is for a kernel tree, and {printable(str(file))} is none",
             "leave --source out",
         )
-    opened = wrapping.unwrap(copied(file, workshop), workshop)
+    opened = unwrapped(copied(file, workshop), workshop)
     size = len(opened.view)
     with ui.bar(f"reading {printable(file.name)}", size) as bar:
         if opened.content == wrapping.EXPORT:
@@ -85,11 +85,16 @@ def _reading(file: Path) -> Iterator[None]:
         ) from e
 
 
-def copied(file: Path, workshop: Path) -> memoryview:
-    """Return a private copy of a file: of a vmlinux, only what is loaded.
+@dataclass(frozen=True)
+class Copy:
+    """A private copy of a file; of a vmlinux, only what is loaded."""
 
-    Raises UsageError when there is no such file.
-    """
+    view: memoryview
+    is_vmlinux: bool
+
+
+def copied(file: Path, workshop: Path) -> Copy:
+    """Return a copy of a file; UsageError when there is no such file."""
     with _reading(file):
         # Without waiting for the other end of a pipe.
         fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -103,11 +108,18 @@ def copied(file: Path, workshop: Path) -> memoryview:
             with _reading(file):
                 return os.pread(fd, size, at) if at < info.st_size else b""
 
-        if wrapping.is_vmlinux(read(0, 20)):
-            return spool(wrapping.segments(read), workshop)
-        return spool((read(at, _STEP) for at in range(0, info.st_size, _STEP)), workshop)
+        is_vmlinux = wrapping.is_vmlinux(read(0, 20))
+        whole = (read(at, _STEP) for at in range(0, info.st_size, _STEP))
+        return Copy(spool(wrapping.segments(read) if is_vmlinux else whole, workshop), is_vmlinux)
     finally:
         os.close(fd)
+
+
+def unwrapped(copy: Copy, workshop: Path) -> wrapping.Unwrapped:
+    """Return what is in a file that was copied, without its wrappings."""
+    if copy.is_vmlinux:
+        return wrapping.Unwrapped(wrapping.IMAGE, wrapping.IMAGE, copy.view)
+    return wrapping.unwrap(copy.view, workshop)
 
 
 def _kernel(known: Survey, version: str = "", build_id: str = "") -> KernelIdentity:

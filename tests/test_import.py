@@ -396,7 +396,7 @@ def test_a_file_that_may_not_be_read(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
 
 
 REFUSED = {
-    "text": (b"hello\n" * 99, "is nothing that headers are imported from"),
+    "text": (b"hello\n" * 99, "is nothing that is known here"),
     "tar": (tar(), "is a tar archive that is not compressed with xz"),
     "two streams": (ARCHIVE * 2, "goes on behind the end of its xz stream"),
     "junk behind": (ARCHIVE + b"\0", "goes on behind the end of its xz stream"),

@@ -124,7 +124,7 @@ def _peeled(view: memoryview, directory: Path) -> memoryview:
     if unpacked := inflate.inflated(view):
         return spool(unpacked, directory, inflate.LIMIT)
     raise RefusedError(
-        "is nothing that headers are imported from",
+        "is nothing that is known here",
         "give a .tar.xz, kheaders.ko, boot.img, Image, vmlinux, a kernel tree or an export",
     )
 
