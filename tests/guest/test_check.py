@@ -17,11 +17,12 @@ import pytest
 from droidheaders.adb import Device, Selector, Server
 from droidheaders.guest.guest import Guest
 from droidheaders.run import prober
+from tests.bpf_objects import program
 from tests.kernels import KERNELS
 
 pytestmark = pytest.mark.guest
 
-ARM = "6.1-arm64"
+ARM, X86 = "6.1-arm64", "6.1-x86_64"
 KHEADERS = "/system_dlkm/lib/modules/*/kernel/kernel/kheaders.ko"
 
 
@@ -47,6 +48,16 @@ class Asked:
         done = self.run("check", "--json", *arguments)
         assert done.returncode == status, done
         return json.loads(done.stdout)
+
+    def insmod(self, module: Path) -> tuple[str, str]:
+        """Insert a module and take it out; return what was said to that, and logged."""
+        remote = "/data/local/tmp/check.ko"
+        self.device.push(module, remote)
+        script = f"dmesg -c >/dev/null; insmod {remote} && rmmod kheaders; rm {remote}; dmesg"
+        with self.device.privileged() as root:
+            result = root.shell(script, timeout=60.0)
+        errors = [line for line in result.stdout.decode().splitlines() if "headers" in line]
+        return result.stderr.decode(), "\n".join(errors)
 
     def root(self, script: str) -> str:
         with self.device.privileged() as root:
@@ -130,26 +141,56 @@ def test_one_that_is_proven(state: Path, adb: Server, tmp_path: Path) -> None:
         assert guest.root("ls /data/local/tmp") == ""
 
 
-def test_files_for_it(state: Path, adb: Server, tmp_path: Path) -> None:
-    """The kheaders module of the very kernel, and of another one."""
-    with asked(ARM, "userdebug", adb, tmp_path / "cache") as guest:
+@pytest.mark.parametrize("name", [ARM, X86])
+def test_modules_for_it(name: str, state: Path, adb: Server, tmp_path: Path) -> None:
+    """The kheaders module of the very kernel is taken; what is spoilt in it is named."""
+    with asked(name, "userdebug", adb, tmp_path / "cache") as guest:
         own = tmp_path / "kheaders.ko"
         with guest.device.privileged() as root:
             own.write_bytes(root.shell(f"cat {KHEADERS}").stdout)
-        other = tmp_path / "other.ko"
-        other.write_bytes(own.read_bytes().replace(b" mod_unload ", b" preempt_rt "))
-        assert guest.json(str(own), status=1)["verdict"] == "unknown"  # it has no KALLSYMS_ALL
-        said = guest.json(str(own), str(other), status=4)["files"]
-        assert [file["path"] for file in said] == [str(own), str(other)]
-        mine, others = ({a["name"]: a for a in file["answers"]} for file in said)
+        # Without its Module.symvers nothing tells the kernel's CRCs.
+        mine = answers(guest.json(str(own), status=1)["files"][0])
         assert mine["layout"]["because"].endswith("as in the kernel's BTF")
-        assert mine["release"]["verdict"] == "yes"
-        assert others["vermagic"]["verdict"] == "no"
-        with guest.device.privileged() as root:
-            guest.device.push(other, "/data/local/tmp/other.ko")
-            refused = root.shell(
-                "insmod /data/local/tmp/other.ko; rm /data/local/tmp/other.ko; dmesg"
-            )
-            assert "Exec format error" in refused.stderr.decode()
-            assert "preempt_rt modversions aarch64' should be" in refused.stdout.decode()
-        assert not {a["verdict"] for a in mine.values()} & {"no", "risky"}
+        assert not {answer["verdict"] for answer in mine.values()} & {"no", "risky"}
+        assert guest.insmod(own) == ("", "")
+
+        spoilt = tmp_path / "spoilt.ko"
+        spoilt.write_bytes(own.read_bytes().replace(b" mod_unload ", b" preempt_rt "))
+        told = answers(guest.json(str(spoilt), status=4)["files"][0])
+        assert told["vermagic"]["verdict"] == "no"
+        assert "Exec format error" in told["vermagic"]["because"]
+        said, log = guest.insmod(spoilt)
+        assert "Exec format error" in said
+        assert "preempt_rt" in log
+
+        spoilt.write_bytes(
+            own.read_bytes().replace(b"sysfs_create_bin_file", b"sysfs_create_bin_fil3")
+        )
+        has_all_symbols = guest.json("--config", "KALLSYMS_ALL=y", status=0 if name == X86 else 4)
+        told = answers(guest.json(str(spoilt), status=4 if name == X86 else 1)["files"][0])
+        assert told["symbols"]["verdict"] == ("no" if name == X86 else "unknown"), has_all_symbols
+        assert name == ARM or "sysfs_create_bin_fil3" in told["symbols"]["because"]
+        said, log = guest.insmod(spoilt)
+        assert "No such file or directory" in said
+        assert "Unknown symbol sysfs_create_bin_fil3" in log
+
+
+def answers(report: dict[str, Any]) -> dict[str, dict[str, str]]:
+    return {answer["name"]: answer for answer in report["answers"]}
+
+
+def test_objects_for_it(state: Path, adb: Server, tmp_path: Path) -> None:
+    """By the kernel's own BTF, which root reads, or which is cached."""
+    good, bad = tmp_path / "good.o", tmp_path / "bad.o"
+    struct = "struct task_struct {{ int {}; }} __attribute__((preserve_access_index));"
+    good.write_bytes(program("x = t->pid", struct.format("pid")))
+    bad.write_bytes(program("x = t->no_such_member", struct.format("no_such_member")))
+    with asked(ARM, "userdebug", adb, tmp_path / "cache") as guest:
+        said = guest.json(str(good), str(bad), status=4)["files"]
+        assert [file["verdict"] for file in said] == ["yes", "no"]
+        assert "no_such_member" in said[1]["because"]
+        assert said[0]["relocations"]["found"] == 1
+        name = guest.run("pull", "--json")
+        cached = json.loads(name.stdout)["bundle"]
+        offline = guest.json("--bundle", cached, str(good), str(bad), status=4)["files"]
+        assert [file["verdict"] for file in offline] == ["yes", "no"]
