@@ -57,7 +57,7 @@ def of_device(device: Device, cache: Cache) -> Facts:
         config=config,
         vermagic=vermagic[1].decode() if vermagic else _vermagic(bundle),
         headers=bundle.headers if bundle else None,
-        switches=inquiry.switches,
+        switches=_switches(inquiry, config),
     )
     same = [b.name for b in cache.bundles() if b.kernel.release == kernel.release]
     relatives = tuple(name for name in same if bundle is None or name != bundle.name)
@@ -89,6 +89,25 @@ def of_bundle(bundle: Bundle) -> Facts:
         "the cached headers": _of_headers(bundle),
     }
     return _with_compilers(facts, named)
+
+
+def _switches(inquiry: Inquiry, config: Kconfig | None) -> dict[str, str]:
+    """Return what the running kernel says of itself; its lockdown also where securityfs is not there.
+
+    That is how it was started then: nothing on Android raises it later.
+    """
+    switches = dict(inquiry.switches)
+    if "lockdown" not in switches and "cmdline" in switches:
+        wanted = re.search(r"\blockdown=(integrity|confidentiality)\b", switches["cmdline"])
+        levels = ("INTEGRITY", "CONFIDENTIALITY")
+        forced = (
+            level.lower()
+            for level in levels
+            if config and config.get(f"LOCK_DOWN_KERNEL_FORCE_{level}") == "y"
+        )
+        if level := wanted[1] if wanted else next(forced, ""):
+            switches["lockdown"] = f"[{level}]"
+    return switches
 
 
 def _ikconfig(inquiry: Inquiry) -> tuple[Kconfig | None, str]:
