@@ -92,7 +92,7 @@ def of_bundle(bundle: Bundle) -> Facts:
 
 
 def _switches(inquiry: Inquiry, config: Kconfig | None) -> dict[str, str]:
-    """Return what the running kernel says of itself; its lockdown also where securityfs is not there.
+    """Return what the kernel says of itself, and its lockdown even where securityfs is missing.
 
     That is how it was started then: nothing on Android raises it later.
     """
