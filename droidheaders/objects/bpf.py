@@ -15,9 +15,11 @@ from droidheaders.objects.maps import MapDefinition, maps_of
 CALL = 0x85  # BPF_JMP | BPF_CALL
 LOAD_64 = 0x18  # BPF_LD | BPF_DW | BPF_IMM: two instructions long
 PSEUDO_CALL = 1  # of a function of the object; 0 is a helper, 2 (PSEUDO_KFUNC_CALL) a kfunc
+_INSTRUCTIONS = 1 << 20  # the kernel follows as many of one program: BPF_COMPLEXITY_LIMIT_INSNS
+_REFERENCE = struct.Struct("<QQ")  # Elf64_Rel
 _FUNC = 2  # STT_FUNC
 _NOTYPE = 0  # what clang before 9 called its functions
-_LOCAL, _WEAK = 0, 2
+_LOCAL = 0
 _DATA = (".data", ".rodata", ".bss")
 # Sections of Android's own loader: bpf_helpers.h in packages/modules/Connectivity.
 _ANDROID = frozenset({"progs", "bpfloader_min_ver", "bpfloader_max_ver", "size_of_bpf_prog_def"})
@@ -115,12 +117,15 @@ def read_bpf(data: bytes) -> BpfObject:
     if file.type != elf.REL:
         raise ValueError("is a BPF file, but no object: it is linked")
     symbols = tuple(file.symbols())
-    references = _references(file, symbols)
-    code = {
-        number: _code(one, references.get(number, {}))
+    sections = {
+        number: one
         for number, one in enumerate(file.sections)
         if one.type == elf.PROGBITS and one.flags & elf.EXECINSTR and one.size
     }
+    if sum(len(one.data) for one in sections.values()) > _INSTRUCTIONS * 8:
+        raise ValueError(f"has more than {_INSTRUCTIONS} instructions")
+    references = _references(file, sections, symbols)
+    code = {number: _code(one, references.get(number, {})) for number, one in sections.items()}
     functions = tuple(_functions(symbols, code))
     # libbpf's prog_is_subprog(): .text, unless it is all there is.
     text = {number for number, one in code.items() if one.name == ".text"}
@@ -138,7 +143,7 @@ def read_bpf(data: bytes) -> BpfObject:
         _version(file),
         tuple(one.name for one in file.sections if one.size and one.name.startswith(_DATA)),
         btf,
-        _content(file, ".BTF.ext"),
+        bytes(file.content(".BTF.ext")),
         any(one.name in _ANDROID for one in file.sections),
     )
 
@@ -153,15 +158,17 @@ def _code(section: Section, references: dict[int, Symbol]) -> Code:
     return Code(section.name, instructions, references)
 
 
-def _references(file: Elf, symbols: tuple[Symbol, ...]) -> dict[int, dict[int, Symbol]]:
-    """Return by section which symbol an instruction refers to."""
+def _references(
+    file: Elf, code: Mapping[int, Section], symbols: tuple[Symbol, ...]
+) -> dict[int, dict[int, Symbol]]:
+    """Return by section of code which symbol an instruction refers to."""
     found: dict[int, dict[int, Symbol]] = {}
     for one in file.sections:
-        if one.type != elf.SHT_REL:
+        if one.type != elf.SHT_REL or one.info not in code:
             continue
         of_section = found.setdefault(one.info, {})
-        for at, info in struct.iter_unpack("<QQ", one.data[: len(one.data) // 16 * 16]):
-            if info >> 32 < len(symbols):
+        for at, info in elf.records(_REFERENCE, one.data):
+            if at < code[one.info].size and info >> 32 < len(symbols):
                 of_section[at // 8] = symbols[info >> 32]
     return found
 
@@ -187,7 +194,7 @@ def _functions(symbols: tuple[Symbol, ...], code: Mapping[int, Code]) -> Iterato
 
 
 def _btf(file: Elf) -> Btf | None:
-    content = _content(file, ".BTF")
+    content = bytes(file.content(".BTF"))
     if not content:
         return None
     try:
@@ -201,7 +208,7 @@ def _externs(btf: Btf | None, symbols: tuple[Symbol, ...]) -> Iterator[Extern]:
     for symbol in symbols:
         if symbol.section == elf.UNDEFINED and symbol.name:
             section, kind = sections.get(symbol.name, ("", 0))
-            yield Extern(symbol.name, section, symbol.bind == _WEAK, kind)
+            yield Extern(symbol.name, section, symbol.bind == elf.WEAK, kind)
 
 
 def _extern_sections(btf: Btf) -> Iterator[tuple[str, tuple[str, int]]]:
@@ -214,14 +221,9 @@ def _extern_sections(btf: Btf) -> Iterator[tuple[str, tuple[str, int]]]:
 
 
 def _license(file: Elf) -> str:
-    return _content(file, "license")[:128].split(b"\0")[0].decode("utf-8", "surrogateescape")
+    return elf.text(bytes(file.content("license")[:128]).partition(b"\0")[0])
 
 
 def _version(file: Elf) -> int | None:
-    content = _content(file, "version")
+    content = file.content("version")
     return int.from_bytes(content, "little") if len(content) == 4 else None
-
-
-def _content(file: Elf, name: str) -> bytes:
-    section: Section | None = file.section(name)
-    return bytes(section.data) if section else b""

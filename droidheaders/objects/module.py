@@ -16,17 +16,32 @@ from typing import Any
 from droidheaders.kernel.compiler import Compiler, of_comment
 from droidheaders.kernel.exports import Export
 from droidheaders.kernel.identity import build_id_of_notes
-from droidheaders.objects.sections import Sections
+from droidheaders.objects import elf
+from droidheaders.objects.elf import Elf
 from droidheaders.objects.signature import Signature, signature_of
 
 LIMIT = 256 << 20  # bytes, uncompressed; Debian's largest, without debug data, have 6 MB
-_SYMBOLS = 1 << 20  # xfs.ko has 14,000
 _NAMED = 1 << 16  # undefined or exported; xfs.ko asks for 455
-_NAME = 512  # KSYM_NAME_LEN, include/linux/kallsyms.h
 _MODINFO = 4 << 20
-_TOLD = (b"__ksymtab_", b"__crc_", b"__kstrtabns_", b"__flags_", b"__cfi_", b"__kcfi_typeid_")
-_SHN_UNDEF, _SHN_ABS = 0, 0xFFF1
-_STB_WEAK = 2
+_TOLD = ("__ksymtab_", "__crc_", "__kstrtabns_", "__flags_", "__cfi_", "__kcfi_typeid_")
+# e_machine to the kernel's own directory below arch/: include/uapi/linux/elf-em.h.
+_ARCH = {
+    3: "x86",
+    21: "powerpc",
+    22: "s390",
+    40: "arm",
+    62: "x86",
+    183: "arm64",
+    243: "riscv",
+    258: "loongarch",
+}
+_TYPES = {
+    elf.EXECUTABLE: "it is a program",
+    elf.SHARED: "it is a shared library",
+    elf.CORE: "it is a core dump",
+}
+_VERSION = struct.Struct("<Q56s")  # struct modversion_info, include/linux/module.h
+_CRC = struct.Struct("<I")
 
 
 @dataclass(frozen=True)
@@ -90,17 +105,20 @@ def parse(data: bytes) -> Module:
     Raises ValueError, the end of a sentence about the file: it is damaged, or no kernel module.
     """
     data, compression = _unpacked(data)
-    sections = Sections(data)
-    symbols = _Symbols(sections)
-    crcs, basic = _versions(sections)
-    comment = sections.content(".comment", 1 << 16)
-    info = _modinfo(sections.content(".modinfo", _MODINFO))
+    file = elf.read(data)
+    if file.type != elf.REL:
+        what = _TYPES.get(file.type, "it is no relocatable ELF file")
+        raise ValueError(f"is no kernel module: {what}")
+    symbols = _Symbols(file)
+    crcs, basic = _versions(file)
+    comment = _content(file, ".comment", 1 << 16)
+    info = _modinfo(_content(file, ".modinfo", _MODINFO))
     exports = symbols.exports(info.get("name", ("",))[0].replace("-", "_"))
-    this = sections.find(".gnu.linkonce.this_module")
+    this = file.section(".gnu.linkonce.this_module")
     if not info and this is None:
         raise ValueError("is no kernel module: it has no .modinfo")
     return Module(
-        arch=sections.arch,
+        arch=_ARCH.get(file.machine) or elf.enumerator(file.machine).lower() or str(file.machine),
         size=len(data),
         compression=compression,
         modinfo=info,
@@ -110,10 +128,10 @@ def parse(data: bytes) -> Module:
         basic_versions=basic,
         exports=exports,
         this_module=this.size if this else 0,
-        sections=frozenset(sections.names),
+        sections=frozenset(section.name for section in file.sections[1:]),
         compilers=_strings(comment),
         compiler=of_comment(comment),
-        build_id=build_id_of_notes(sections.content(".note.gnu.build-id", 1 << 12)),
+        build_id=build_id_of_notes(_content(file, ".note.gnu.build-id", 1 << 12)),
         signature=signature_of(data),
         protections=symbols.protections,
     )
@@ -141,6 +159,13 @@ def _unpacked(data: bytes) -> tuple[bytes, str]:
     return bytes(out), inflate.name(data)
 
 
+def _content(file: Elf, name: str, limit: int) -> bytes:
+    data = file.content(name)
+    if len(data) > limit:
+        raise ValueError(f"has a {name} of {len(data)} bytes, more than {limit}")
+    return bytes(data)
+
+
 def _modinfo(section: bytes) -> dict[str, tuple[str, ...]]:
     """Return the fields of .modinfo: strings KEY=VALUE that end in zero bytes."""
     fields: dict[str, tuple[str, ...]] = {}
@@ -156,57 +181,51 @@ def _strings(section: bytes) -> tuple[str, ...]:
     return tuple(found)[:16]
 
 
-def _versions(sections: Sections) -> tuple[dict[str, int] | None, bool]:
+def _versions(file: Elf) -> tuple[dict[str, int] | None, bool]:
     """Return the CRC of each symbol that the module has one for, and whether __versions is there.
 
-    An entry of __versions is struct modversion_info: an unsigned long and a name, 64 bytes. Names
-    that are longer are in the pair of sections that 6.14 brought (54ac1ac8edeb, fc7d5e3210ae), and
-    where those are, the kernel looks nowhere else.
+    An entry of __versions has an unsigned long and a name, 64 bytes in all. Names that are longer
+    are in the pair of sections that 6.14 brought (54ac1ac8edeb, fc7d5e3210ae), and where those are,
+    the kernel looks nowhere else. Sections are those that are loaded: find_sec().
     """
-    basic = sections.find("__versions", allocated=True)
-    crcs = sections.find("__version_ext_crcs", allocated=True)
-    names = sections.find("__version_ext_names", allocated=True)
+    basic = file.section("__versions", elf.ALLOC)
+    crcs = file.section("__version_ext_crcs", elf.ALLOC)
+    names = file.section("__version_ext_names", elf.ALLOC)
     if crcs and names:
-        words = struct.iter_unpack("<I", _whole(sections.data(crcs), 4))
-        texts = bytes(sections.data(names)).split(b"\0", _NAMED)
-        entries: Iterator[Any] = ((crc, text) for (crc,), text in zip(words, texts, strict=False))
+        texts = bytes(names.data).split(b"\0", _NAMED)
+        words = elf.records(_CRC, crcs.data)
+        entries: Iterator[Any] = ((crc, name) for (crc,), name in zip(words, texts, strict=False))
     elif basic:
-        entries = struct.iter_unpack("<Q56s", _whole(sections.data(basic), 64))
+        entries = elf.records(_VERSION, basic.data)
     else:
         return None, False
     found: dict[str, int] = {}
     for crc, name in entries:
-        found.setdefault(name[:_NAME].partition(b"\0")[0].decode("utf-8", "replace"), crc)
+        found.setdefault(elf.string(name, 0), crc)
         if len(found) > _NAMED:
             raise ValueError(f"has more than {_NAMED} CRCs")
     return found, basic is not None
 
 
-def _whole(data: memoryview, size: int) -> memoryview:
-    return data[: len(data) // size * size]
-
-
 class _Symbols:
-    """What the symbol table tells, in one pass: elf(5), Elf64_Sym."""
+    """What the symbol table tells."""
 
-    def __init__(self, sections: Sections) -> None:
-        self._sections = sections
+    def __init__(self, file: Elf) -> None:
+        self._file = file
         self.undefined: set[str] = set()
         self.weak: set[str] = set()
-        self.protections: frozenset[str] = frozenset()
-        self._told: dict[bytes, tuple[int, int]] = {}  # name to section number and value
-        table, strings = sections.symbols()
-        if table.size // 24 > _SYMBOLS:
-            raise ValueError(f"has more than {_SYMBOLS} symbols")
-        for name, info, _, section, value, _ in struct.iter_unpack(
-            "<IBBHQQ", _whole(sections.data(table), 24)
-        ):
-            if section == _SHN_UNDEF:
-                if name:
-                    text = _string(strings, name).decode("utf-8", "replace")
-                    (self.weak if info >> 4 == _STB_WEAK else self.undefined).add(text)
-            elif strings.startswith(_TOLD, name):
-                self._told[_string(strings, name)] = (section, value)
+        self._told: dict[str, tuple[int, int]] = {}  # name to section number and value
+        tables = sum(section.type == elf.SYMTAB for section in file.sections)
+        if tables > 1:
+            raise ValueError(f"has {tables} symbol tables, and no kernel loads it")
+        if not tables:
+            raise ValueError("has no symbol table, so it was stripped, and no kernel loads it")
+        for symbol in file.symbols():
+            if symbol.section == elf.UNDEFINED:
+                if symbol.name:
+                    (self.weak if symbol.bind == elf.WEAK else self.undefined).add(symbol.name)
+            elif symbol.name.startswith(_TOLD):
+                self._told[symbol.name] = (symbol.section, symbol.value)
             if max(len(self.undefined), len(self.weak), len(self._told) >> 3) > _NAMED:
                 raise ValueError(f"asks for, or exports, more than {_NAMED} symbols")
         self.protections = frozenset(self._protected())
@@ -218,42 +237,38 @@ class _Symbols:
         about the licence, and in newer kernels __flags_x does: include/linux/export-internal.h.
         """
         found = {}
-        prefix = b"__ksymtab_"
+        prefix = "__ksymtab_"
         for label, (number, _) in self._told.items():
-            if label.startswith(prefix) and (section := self._sections.number(number)):
+            if label.startswith(prefix) and 0 < number < len(self._file.sections):
                 name = label.removeprefix(prefix)
-                flags = self._bytes(b"__flags_" + name, 1)
-                gpl = bool(flags[0] & 1) if flags else "_gpl" in section.name
-                namespace = self._bytes(b"__kstrtabns_" + name, _NAME)
-                found[name.decode("utf-8", "replace")] = Export(
+                flags = self._bytes(f"__flags_{name}", 1)
+                in_gpl = "_gpl" in self._file.sections[number].name
+                found[name] = Export(
                     self._crc(name),
-                    namespace.partition(b"\0")[0].decode("utf-8", "replace"),
-                    gpl,
+                    elf.string(self._bytes(f"__kstrtabns_{name}", elf.NAME), 0),
+                    bool(flags[0] & 1) if flags else in_gpl,
                     module or None,
                 )
         return found
 
-    def _crc(self, name: bytes) -> int | None:
+    def _crc(self, name: str) -> int | None:
         """Return a CRC: the value of its symbol, or since 4.10 what the symbol points at."""
-        number, value = self._told.get(b"__crc_" + name, (_SHN_UNDEF, 0))
-        if number == _SHN_ABS:
+        number, value = self._told.get(f"__crc_{name}", (elf.UNDEFINED, 0))
+        if number == elf.ABSOLUTE:
             return value & 0xFFFFFFFF
-        word = self._bytes(b"__crc_" + name, 4)
+        word = self._bytes(f"__crc_{name}", 4)
         return int.from_bytes(word, "little") if len(word) == 4 else None
 
-    def _bytes(self, label: bytes, size: int) -> bytes:
-        number, value = self._told.get(label, (_SHN_UNDEF, 0))
-        section = self._sections.number(number)
-        return bytes(self._sections.data(section)[value : value + size]) if section else b""
+    def _bytes(self, label: str, size: int) -> bytes:
+        number, value = self._told.get(label, (elf.UNDEFINED, 0))
+        if not 0 < number < len(self._file.sections):
+            return b""
+        return bytes(self._file.sections[number].data[value : value + size])
 
     def _protected(self) -> Iterator[str]:
-        if b"__cfi_check" in self._told:
+        if "__cfi_check" in self._told:
             yield "cfi"
-        kcfi = (b"__cfi_", b"__kcfi_typeid_")
-        told = any(n.startswith(kcfi) for n in self._told if not n.startswith(b"__cfi_check"))
-        if told or ".kcfi_traps" in self._sections.names:
+        kcfi = ("__cfi_", "__kcfi_typeid_")
+        told = any(n.startswith(kcfi) for n in self._told if not n.startswith("__cfi_check"))
+        if told or self._file.section(".kcfi_traps"):
             yield "kcfi"
-
-
-def _string(strings: bytes, at: int) -> bytes:
-    return strings[at : at + _NAME].partition(b"\0")[0]

@@ -4,6 +4,7 @@ import struct
 
 import pytest
 
+from droidheaders.objects import bpf
 from droidheaders.objects.bpf import read_bpf
 from droidheaders.objects.maps import MapDefinition
 from droidheaders.objects.program_sections import kinds, program_section
@@ -130,3 +131,11 @@ def test_sections_that_overlap_are_refused() -> None:
         data = sectioned(sectioned(data, number, 24, 0), number, 32, at)
     with pytest.raises(ValueError, match="overlap"):
         read_bpf(data)
+
+
+def test_more_instructions_than_any_kernel_follows_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bpf, "_INSTRUCTIONS", 3)
+    with pytest.raises(ValueError, match="has more than 3 instructions"):
+        read_bpf(compiled(WHOLE))
