@@ -11,6 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from droidheaders.kernel.identity import KernelIdentity
+from droidheaders.kernel.kconfig import Kconfig
+from droidheaders.ui import printable
+
 Options = tuple[tuple[str, ...], ...]
 """Options that must all be there, y or m; of one tuple, any is enough: they were renamed."""
 
@@ -229,3 +233,22 @@ COMMON: Mapping[str, ProgramType] = MappingProxyType(
     }
 )
 """The kinds that a report on a kernel speaks of, by the name that it uses."""
+
+
+def unmet(config: Kconfig | None, options: Options) -> list[tuple[str, ...]]:
+    """Return those of `options` that are not on; where no configuration is known, all of them."""
+    if config is None:
+        return list(options)
+    return [names for names in options if not any(config.get(n) in ("y", "m") for n in names)]
+
+
+def without_trampoline(kernel: KernelIdentity) -> str | None:
+    """Return why the kernel has no BPF trampoline, as a clause, "" if it has; None: unclear."""
+    if not kernel.machine:
+        return None
+    since, machine = TRAMPOLINE_SINCE.get(kernel.machine), printable(kernel.machine, 40)
+    if since is None:
+        return f"{machine} has no BPF trampolines"
+    if kernel.number is None:
+        return None
+    return f"{machine} has BPF trampolines since {since[0]}.{since[1]}" * (kernel.number < since)

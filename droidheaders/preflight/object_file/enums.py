@@ -10,13 +10,6 @@ from droidheaders.preflight.target import Target
 
 _HEADER = "include/uapi/linux/bpf.h"
 _LIMIT = 4 << 20  # a real one has 250 KB
-_RELEASE = re.compile(r"(\d{1,3})\.(\d{1,4})", re.ASCII)
-
-
-def release_of(target: Target) -> tuple[int, int] | None:
-    """Return major and minor of the kernel's release, or None when it is in another form."""
-    found = _RELEASE.match(target.kernel.release)
-    return (int(found[1]), int(found[2])) if found else None
 
 
 class BpfEnums:
@@ -25,7 +18,7 @@ class BpfEnums:
     def __init__(self, target: Target) -> None:
         """Ask this kernel."""
         self._target = target
-        self.release = release_of(target)
+        self.release = target.kernel.number
 
     def enum(self, name: str) -> Mapping[str, int]:
         """Return an enum of the kernel, such as bpf_prog_type; empty when nothing has it."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from droidheaders.objects.module import Module
 from droidheaders.preflight.answer import Answer
 from droidheaders.preflight.asking import modversions, on
+from droidheaders.preflight.module_file.insmod import EXEC_FORMAT
 from droidheaders.preflight.target import Target
 from droidheaders.ui import printable
 
 _SHUFFLED = "RANDSTRUCT_"  # RANDSTRUCT_PLUGIN_ until 6.0, before a hash of the seed
-_EXEC = "insmod would say: Exec format error"
 _REBUILD = "build it again with this kernel's own headers and configuration"
 
 
@@ -29,7 +29,7 @@ def release(module: Module, target: Target) -> Answer:
     compared = modversions(target)
     if not module.basic_versions or compared is False:
         why = "has no MODVERSIONS" if compared is False else "finds no __versions in it"
-        return Answer(name, "no", f"{differ}, which {why}; {_EXEC}", _REBUILD)
+        return Answer(name, "no", f"{differ}, which {why}; {EXEC_FORMAT}", _REBUILD)
     if compared is None:
         return Answer(name, "unknown", f"{differ}; it is not known whether that compares CRCs")
     if not module.versions:
@@ -59,7 +59,7 @@ def vermagic(module: Module, target: Target) -> Answer:
         return Answer(name, "yes", f"{' '.join(map(printable, fields))}, as {source} has it")
     says = [f"lacks {printable(' '.join(missing))}"] if missing else []
     says += [f"has {printable(' '.join(extra))}"] if extra else []
-    because = f"vermagic {' and '.join(says)}, unlike {source}; {_EXEC}"
+    because = f"vermagic {' and '.join(says)}, unlike {source}; {EXEC_FORMAT}"
     return Answer(name, "no", because, _REBUILD)
 
 
@@ -71,7 +71,7 @@ def _without(target: Target) -> Answer:
     if forced:
         because = "the module has none: the kernel loads it and is tainted (MODULE_FORCE_LOAD)"
         return Answer("vermagic", "risky", because)
-    return Answer("vermagic", "no", f"the module has none; {_EXEC}", _REBUILD)
+    return Answer("vermagic", "no", f"the module has none; {EXEC_FORMAT}", _REBUILD)
 
 
 def _configured(target: Target) -> dict[str, bool]:

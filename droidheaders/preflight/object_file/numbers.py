@@ -112,18 +112,6 @@ get_func_ip rc_keydown rc_pointer_rel rc_repeat
 
 GPL_ONLY = frozenset(_GPL.split())
 
-GPL_COMPATIBLE = frozenset(
-    {
-        "GPL",
-        "GPL v2",
-        "GPL and additional rights",
-        "Dual BSD/GPL",
-        "Dual MIT/GPL",
-        "Dual MPL/GPL",
-    }
-)
-"""What license_is_gpl_compatible() takes: include/linux/license.h."""
-
 
 def _numbered(table: str) -> Iterator[tuple[str, Release]]:
     for since, *names in map(str.split, table.strip().splitlines()):

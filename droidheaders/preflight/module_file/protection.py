@@ -10,12 +10,12 @@ import re
 
 from droidheaders.objects.module import Module
 from droidheaders.preflight.answer import Answer
-from droidheaders.preflight.asking import before, named, on
-from droidheaders.preflight.module_symbols import wanted
+from droidheaders.preflight.asking import before, on
+from droidheaders.preflight.module_file.insmod import DENIED
+from droidheaders.preflight.module_file.symbols import named, wanted
 from droidheaders.preflight.target import Target
 
 _LIST = 8 << 20  # bytes of a list; 10,000 names have 0.3 MB
-_EACCES = "insmod would say: Permission denied"
 
 
 def protection(module: Module, target: Target) -> Answer:
@@ -43,7 +43,7 @@ def _unsigned(module: Module, target: Target, free: set[str]) -> Answer:
     name = "protection"
     taken = module.exports.keys() & (_list(target, "gki_module_protected_exports.h") or set())
     if taken:
-        because = f"it exports {named(taken)}, which is a signed module's to export; {_EACCES}"
+        because = f"it exports {named(taken)}, which is a signed module's to export; {DENIED}"
         return Answer(name, "no", because, "use that module instead")
     theirs = target.exports.symbols if target.exports else {}
     kernels = {n for n in wanted(module) - free if n in theirs and theirs[n].module == "vmlinux"}
@@ -52,7 +52,7 @@ def _unsigned(module: Module, target: Target, free: set[str]) -> Answer:
         return Answer(name, "yes", "all that it asks for is open to modules that are not signed")
     because = f"{named(kept)} {'is' if len(kept) == 1 else 'are'} not open to unsigned modules"
     if kept & kernels:
-        return Answer(name, "no", f"{because}; {_EACCES}", "keep to the KMI's symbol lists")
+        return Answer(name, "no", f"{because}; {DENIED}", "keep to the KMI's symbol lists")
     return Answer(name, "risky", f"{because}, unless an unsigned module exports them")
 
 

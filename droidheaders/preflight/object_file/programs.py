@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from droidheaders.objects.bpf import BpfObject, Function
 from droidheaders.objects.program_sections import ProgramSection, program_section
 from droidheaders.preflight.answer import Answer, Verdict
-from droidheaders.preflight.bpf_enums import BpfEnums
+from droidheaders.preflight.asking import lsm_runs_bpf
+from droidheaders.preflight.object_file.enums import BpfEnums
 from droidheaders.preflight.program_types import (
     PROGRAM_TYPES,
-    TRAMPOLINE_SINCE,
     Options,
     ProgramType,
+    unmet,
+    without_trampoline,
 )
 from droidheaders.preflight.target import Target
 from droidheaders.ui import printable
@@ -70,7 +72,7 @@ def _kind(
         *_type(kind, sections, enums),
         *_options(kind, target),
         *_btf(kind, target),
-        *_trampoline(kind, target, enums),
+        *_trampoline(kind, target),
         *_lsm(kind, target),
     ):
         if verdict == "yes" or (found == "no" and verdict != "no"):
@@ -109,9 +111,8 @@ def _options(kind: ProgramType, target: Target) -> Iterator[tuple[Verdict, str]]
     if target.config is None:
         yield "unknown", "without its configuration nothing tells whether it is built in"
         return
-    for names in needs:
-        if not any(target.config.get(name) in ("y", "m") for name in names):
-            yield "no", f"{names[0]} is not set"
+    for names in unmet(target.config, needs):
+        yield "no", f"{names[0]} is not set"
 
 
 def _btf(kind: ProgramType, target: Target) -> Iterator[tuple[Verdict, str]]:
@@ -122,23 +123,18 @@ def _btf(kind: ProgramType, target: Target) -> Iterator[tuple[Verdict, str]]:
         yield "no", "it needs the kernel's own BTF, and CONFIG_DEBUG_INFO_BTF is not set"
 
 
-def _trampoline(
-    kind: ProgramType, target: Target, enums: BpfEnums
-) -> Iterator[tuple[Verdict, str]]:
+def _trampoline(kind: ProgramType, target: Target) -> Iterator[tuple[Verdict, str]]:
     if not kind.trampoline:
         return
-    machine = target.kernel.machine
-    since = TRAMPOLINE_SINCE.get(machine)
-    if since is None:
-        yield "no", f"{printable(machine, 40)} has no BPF trampolines"
-    elif enums.release and enums.release < since:
-        yield "no", f"{machine} has BPF trampolines since {since[0]}.{since[1]}"
+    lacking = without_trampoline(target.kernel)
+    if lacking is None:
+        yield "unknown", "nothing tells whether the kernel has BPF trampolines"
+    elif lacking:
+        yield "no", lacking
 
 
 def _lsm(kind: ProgramType, target: Target) -> Iterator[tuple[Verdict, str]]:
-    if kind.enumerator != "BPF_PROG_TYPE_LSM" or target.config is None:
-        return
-    if "bpf" not in target.config.get("CONFIG_LSM", "").split(","):
+    if kind.enumerator == "BPF_PROG_TYPE_LSM" and lsm_runs_bpf(target) is False:
         yield "risky", "it is called only when the kernel was booted with bpf in lsm="
 
 

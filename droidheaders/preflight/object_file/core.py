@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from droidheaders.kernel.btf import Btf
@@ -48,10 +49,10 @@ def relocate(file: BpfObject, kernel: Btf | None, externs: dict[str, int]) -> Re
     """
     wanted = [number for number, code in file.code.items() if not _optional(code.name)]
     resolved = _resolve(file, kernel) if file.btf and file.ext and kernel else {}
-    every = {number: _reached(file, number, resolved, externs) for number in wanted}
+    every = _reached(file, wanted, resolved, externs)
     failing, guarded = [], 0
     where: dict[str, list[str]] = {}
-    lines = Lines(file.ext, file.btf) if file.btf and file.ext else None
+    place = _Places(file)
     for (number, at), one in resolved.items():
         if number not in every:
             continue  # libbpf loads it only when it is asked to, and relocates nothing before
@@ -59,7 +60,7 @@ def relocate(file: BpfObject, kernel: Btf | None, externs: dict[str, int]) -> Re
             guarded += 1
         elif one.outcome in ("missing", "refused"):
             failing.append(one)
-            where.setdefault(one.what, []).append(_place(file, number, at, lines))
+            where.setdefault(one.what, []).append(place(number, at))
     total = sum(1 for _ in relocations(file.ext, file.btf)) if file.btf and file.ext else 0
     return Relocated(total, tuple(resolved.values()), tuple(failing), guarded, where, every)
 
@@ -87,36 +88,45 @@ def _resolve(file: BpfObject, kernel: Btf) -> dict[tuple[int, int], Resolution]:
 
 def _reached(
     file: BpfObject,
-    number: int,
+    wanted: list[int],
     resolved: dict[tuple[int, int], Resolution],
     externs: dict[str, int],
-) -> set[int]:
-    values = {
-        at: one.value
-        for (section, at), one in resolved.items()
-        if section == number and one.value is not None
-    }
-    found: set[int] = set()
+) -> dict[int, set[int]]:
+    values: dict[int, dict[int, int]] = {}
+    for (number, at), one in resolved.items():
+        if one.value is not None:
+            values.setdefault(number, {})[at] = one.value
+    found: dict[int, set[int]] = {number: set() for number in wanted}
     for function in (*file.programs, *file.subprograms):
-        if function.section == number:
-            found |= reached(file.code[number], function, values, externs)
+        number = function.section
+        if number in found:
+            found[number] |= reached(file.code[number], function, values.get(number, {}), externs)
     return found
 
 
-def _place(file: BpfObject, number: int, at: int, lines: Lines | None) -> str:
-    """Return where an instruction is, for a person: FUNCTION, SECTION, FILE:LINE."""
-    code = file.code[number]
-    name = _function(file, number, at)
-    line = lines.line(code.name, at) if lines else ""
-    place = f"{name} ({code.name})" if name else code.name
-    return printable(f"{place}, {line}" if line else place, 160)
+class _Places:
+    """Where instructions are, for a person."""
 
+    def __init__(self, file: BpfObject) -> None:
+        self._code = file.code
+        self._lines = Lines(file.ext, file.btf) if file.btf and file.ext else None
+        functions = (*file.programs, *file.subprograms)
+        self._functions = sorted((one.section, one.start, one.count, one.name) for one in functions)
 
-def _function(file: BpfObject, number: int, at: int) -> str:
-    for one in (*file.programs, *file.subprograms):
-        if one.section == number and one.start <= at < one.start + one.count:
-            return one.name
-    return ""
+    def __call__(self, number: int, at: int) -> str:
+        """Return FUNCTION (SECTION), FILE:LINE of an instruction, as far as it is known."""
+        section = self._code[number].name
+        name = self._function(number, at)
+        line = self._lines.line(section, at) if self._lines else ""
+        place = f"{name} ({section})" if name else section
+        return printable(f"{place}, {line}" if line else place, 160)
+
+    def _function(self, number: int, at: int) -> str:
+        found = bisect_right(self._functions, (number, at, 1 << 64)) - 1
+        if found < 0:
+            return ""
+        section, start, count, name = self._functions[found]
+        return name if section == number and at < start + count else ""
 
 
 def answers(relocated: Relocated) -> list[Answer]:
