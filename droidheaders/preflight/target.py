@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Target:
     """What is known of a kernel; None, "" or empty is what is not.
 
-    `name` is how a sentence calls it. Where `exact` is False, the release is only the start of one:
-    a configuration names the version that it is for. `vermagic` is that of a module which this
+    `name` is how a sentence calls it. Where `exact` is False, the release is only the version that
+    a configuration says it is for, such as 6.1.99, or "". `vermagic` is that of a module which this
     kernel has loaded or ships. `headers` is a bundle's headers/. `switches` is what the running
     kernel says of itself: sig_enforce ("Y", "N"), lockdown (as securityfs writes it),
     modules_disabled ("0").

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from droidheaders.kernel.identity import KernelIdentity
 from droidheaders.objects.module import Module
 from droidheaders.preflight.answer import Answer
 from droidheaders.preflight.asking import modversions, on
@@ -18,15 +19,25 @@ def release(module: Module, target: Target) -> Answer:
 
     kernel/module/version.c; the module must have a section __versions for that, be it empty.
     """
-    name = "release"
-    magic, kernel = module.info("vermagic"), target.kernel.release
-    built = magic.partition(" ")[0]
+    name, magic = "release", module.info("vermagic")
+    built, kernel = magic.partition(" ")[0], target.kernel.release
     if not magic:
         return Answer(name, "unknown", "the module does not say for which release it was built")
+    says = f"it was built for {printable(built)}"
+    if not target.exact and _may_be(built, target.kernel):
+        known = f"only the version {printable(kernel)}" if kernel else "nothing"
+        says += f", and of the kernel's release {known} is known"
+        if modversions(target) and module.basic_versions and module.versions:
+            return Answer(name, "yes", f"{says}; CRCs are compared instead (MODVERSIONS)")
+        return Answer(name, "unknown", says, "check it with the device attached")
     if built == kernel:
-        return Answer(name, "yes", f"it was built for {printable(built)}")
-    differ = f"it was built for {printable(built)}, and the kernel is {printable(kernel)}"
-    compared = modversions(target)
+        return Answer(name, "yes", says)
+    return _other(module, modversions(target), f"{says}, and the kernel is {printable(kernel)}")
+
+
+def _other(module: Module, compared: bool | None, differ: str) -> Answer:
+    """Answer what comes of another release, by whether the kernel compares CRCs."""
+    name = "release"
     if not module.basic_versions or compared is False:
         why = "has no MODVERSIONS" if compared is False else "finds no __versions in it"
         return Answer(name, "no", f"{differ}, which {why}; {EXEC_FORMAT}", _REBUILD)
@@ -35,6 +46,15 @@ def release(module: Module, target: Target) -> Answer:
     if not module.versions:
         return Answer(name, "risky", f"{differ}, and without CRCs nothing compares them", _REBUILD)
     return Answer(name, "yes", f"{differ}, which compares CRCs instead (MODVERSIONS)")
+
+
+def _may_be(built: str, kernel: KernelIdentity) -> bool:
+    """Tell whether a release may be that of a kernel whose configuration names a version.
+
+    Distributions have a third number of their own: Debian's 6.1.0-50-cloud-arm64 is 6.1.176.
+    """
+    number = KernelIdentity(built, "", "", "").number
+    return number is None or kernel.number is None or number == kernel.number
 
 
 def vermagic(module: Module, target: Target) -> Answer:
