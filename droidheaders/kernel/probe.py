@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -126,8 +128,18 @@ def probe(device: Device) -> Probe:
     """
     nonce = os.urandom(16).hex()
     result = device.shell(script(nonce))
-    try:
+    with understanding(device):
         return parse(result.stdout, nonce)
+
+
+@contextmanager
+def understanding(device: Device) -> Iterator[None]:
+    """Name the device in what is wrong with its answer.
+
+    A ValueError, which says that the answer is not whole, becomes a DeviceLostError.
+    """
+    try:
+        yield
     except ValueError as e:
         raise DeviceLostError(
             f"{device.name} did not answer the questions about its kernel: {e}",
