@@ -138,11 +138,11 @@ def parse(data: bytes) -> Module:
 
 
 def _unpacked(data: bytes) -> tuple[bytes, str]:
+    if data.startswith(b"\x7fELF"):
+        return data, ""
     from droidheaders.headers import inflate  # late: half of all modules are not compressed
     from droidheaders.headers.limits import ArchiveError
 
-    if data.startswith(b"\x7fELF"):
-        return data, ""
     try:
         pieces = inflate.inflated(memoryview(data))
         if pieces is None:

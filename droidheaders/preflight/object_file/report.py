@@ -116,14 +116,18 @@ def _facts(file: BpfObject, relocated: Relocated) -> dict[str, Any]:
         "externs": sorted(printable(one.name) for one in file.externs),
         "license": printable(file.license),
         "btf": file.btf is not None,
-        "relocations": {
-            "total": relocated.total,
-            "found": sum(one.outcome == "found" for one in relocated.all),
-            "absent": sum(one.outcome == "absent" for one in relocated.all),
-            "guarded": relocated.guarded,
-            "failing": [
-                {"what": printable(what), "where": list(dict.fromkeys(places))}
-                for what, places in relocated.where.items()
-            ],
-        },
+        "relocations": _relocations(relocated),
+    }
+
+
+def _relocations(relocated: Relocated) -> dict[str, Any]:
+    return {
+        "total": relocated.total,
+        "found": sum(one.outcome == "found" for one in relocated.all),
+        "absent": sum(one.outcome == "absent" for one in relocated.all),
+        "guarded": relocated.guarded,
+        "failing": [
+            {"what": printable(what), "where": list(dict.fromkeys(places))}
+            for what, places in relocated.where.items()
+        ],
     }
