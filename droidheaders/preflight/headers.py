@@ -58,17 +58,22 @@ def _source(inquiry: Inquiry) -> _Source:
     return _Source(denied, None, adb_root=inquiry.debuggable)
 
 
-def _configured(facts: Facts) -> Answer:
-    """Say what IKCONFIG has about it."""
+def _option(facts: Facts) -> tuple[str, str | None]:
+    """Return which option makes the archive, and its value."""
     value = facts.option("IKHEADERS")
     older = facts.option("IKHEADERS_PROC")  # its name before 5.2 was released (43d8ce9d65a5)
+    if value == "n" and older in ("y", "m"):
+        return "CONFIG_IKHEADERS_PROC", older
+    return "CONFIG_IKHEADERS", value
+
+
+def _configured(facts: Facts) -> Answer:
+    """Say what IKCONFIG has about it."""
+    name, value = _option(facts)
     if value is None:
         return Answer(
             "configured", "unknown", f"the configuration is unknown: {facts.config_problem}"
         )
-    name = "CONFIG_IKHEADERS"
-    if value == "n" and older in ("y", "m"):
-        value, name = older, "CONFIG_IKHEADERS_PROC"
     if value in ("y", "m"):
         return Answer("configured", "yes", f"{name}={value} in {facts.config_path}")
     what = "is not set" if facts.target.config and name in facts.target.config else "is not named"
@@ -84,7 +89,8 @@ def _on_device(facts: Facts, inquiry: Inquiry, source: _Source) -> Answer:
         if source.adb_root:
             return Answer("source", "yes", f"{source.file.path}, which `adb root` may read; {why}")
         return Answer("source", "no", f"{source.file.path} is there, and {why}", ROOT_HINT)
-    if inquiry.user.uid != 0 and facts.option("IKHEADERS") in (None, "m"):
+    name, value = _option(facts)
+    if inquiry.user.uid != 0 and value in (None, "m"):
         hint = "droidheaders pull" if source.adb_root else ROOT_HINT
         return Answer(
             "source",
@@ -94,10 +100,10 @@ def _on_device(facts: Facts, inquiry: Inquiry, source: _Source) -> Answer:
             hint,
         )
     why = {
-        "y": "though CONFIG_IKHEADERS=y: is /sys mounted?",
-        "m": "CONFIG_IKHEADERS=m, and there is no kheaders.ko on the device",
-        "n": "and CONFIG_IKHEADERS is not set",
-    }.get(facts.option("IKHEADERS") or "", "and no kheaders module on the device")
+        "y": f"though {name}=y: is /sys mounted?",
+        "m": f"{name}=m, and there is no kheaders.ko on the device",
+        "n": f"and {name} is not set",
+    }.get(value or "", "and no kheaders module on the device")
     return Answer("source", "no", f"no archive in /sys/kernel or /proc, {why}")
 
 
@@ -134,7 +140,7 @@ def _answer(facts: Facts, details: list[Answer]) -> Answer:
     if facts.inquiry is None:
         configured = details[0]
         verdict: Verdict = "unknown" if configured.verdict == "yes" else configured.verdict
-        if facts.option("IKHEADERS") == "y":
+        if _option(facts)[1] == "y":
             verdict = "yes"
         return Answer(
             "headers", verdict, configured.because, "" if verdict == "yes" else _ways(facts)
@@ -182,7 +188,7 @@ def _denial(denial: Denial) -> dict[str, Any]:
 def _describe(facts: Facts, source: _Source) -> dict[str, Any]:
     inquiry = facts.inquiry
     return {
-        "config": facts.option("IKHEADERS"),
+        "config": _option(facts)[1],
         "path": source.file.path if source.file else None,
         "readable_as": source.user.how if source.user else None,
         "loaded": inquiry.probe.kheaders_loaded if inquiry else None,
