@@ -156,13 +156,20 @@ def _privilege(facts: Facts, kind: ProgramType, user: User | None) -> Obstacle |
     else:
         version = facts.target.kernel.number
         needed = kind.capabilities if version and version >= CAPABILITIES_SINCE else _OLD
-        if kind.enumerator in UNPRIVILEGED and _unprivileged(facts):
-            return None
-        missing = lacking(user, needed)
+        free = kind.enumerator in UNPRIVILEGED and _unprivileged(facts)
+        missing = [] if free else lacking(user, needed)
         if not missing:
-            return None
+            return _attaching(kind, user)
         why = f"{who(user)} has no {' and no '.join(missing)}"
     return Obstacle(why, ROOT_HINT)
+
+
+def _attaching(kind: ProgramType, user: User) -> Obstacle | None:
+    """Whoever may load one for a control group: bpf_prog_attach() asks again."""
+    if kind.name == "cgroup_skb" and lacking(user, ["CAP_NET_ADMIN"]):
+        why = f"{who(user)} has no CAP_NET_ADMIN: one loads, and cannot be attached"
+        return Obstacle(why, ROOT_HINT, loads=True)
+    return None
 
 
 def _unprivileged(facts: Facts) -> bool:
@@ -202,9 +209,7 @@ def _inactive(facts: Facts, kind: ProgramType) -> Obstacle | None:
     switches = facts.target.switches
     chosen = re.search(r"\blsm=(\S+)", switches.get("cmdline", ""))
     running = switches.get("lsm") or (chosen[1] if chosen else facts.option("LSM"))
-    if not running:
-        return None
-    if "bpf" in running.split(","):
+    if running is None or "bpf" in running.split(","):
         return None
     return Obstacle(
         "bpf is not among the security modules that run", "boot with lsm=…,bpf", loads=True
