@@ -33,7 +33,7 @@ def judge(facts: Facts, outcomes: Outcomes | None = None) -> Report:
     described = {
         answer.name: {
             "verdict": answer.verdict,
-            "loads": _loads(obstacles[answer.name]),
+            "loads": _loads(obstacles[answer.name], (outcomes or {}).get(answer.name)),
             "because": answer.because,
             "probed": list(outcomes[answer.name]) if outcomes and answer.name in outcomes else None,
         }
@@ -44,7 +44,9 @@ def judge(facts: Facts, outcomes: Outcomes | None = None) -> Report:
     return Report(_summary(answers, user), (*answers, *around.details), report)
 
 
-def _loads(found: Obstacle | None) -> bool | None:
+def _loads(found: Obstacle | None, outcome: tuple[int, int | None] | None) -> bool | None:
+    if outcome is not None:
+        return outcome[0] == 0
     if found is None or found.loads:
         return True
     return False if found.known else None
