@@ -154,8 +154,9 @@ def _page_size(facts: Facts) -> Answer:
 def _bytes_of_page(facts: Facts) -> int:
     if facts.inquiry is not None and facts.inquiry.probe.page_size:
         return facts.inquiry.probe.page_size
-    if facts.bundle is not None and facts.bundle.meta.get("page_size"):
-        return int(facts.bundle.meta["page_size"])
+    cached = facts.bundle.meta.get("page_size") if facts.bundle is not None else None
+    if isinstance(cached, int) and cached > 0:
+        return cached
     if facts.target.kernel.arch == "x86":
         return 4096
     return next((size for name, size in _PAGES.items() if facts.option(name) == "y"), 0)
