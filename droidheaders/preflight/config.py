@@ -69,11 +69,12 @@ def judge(facts: Facts, wanted: list[Wanted]) -> Report:
     answers = [w.answer(config, facts.config_path) for w in wanted]
     if facts.disputed:
         named = ", ".join(facts.disputed[:3]) + (", …" if len(facts.disputed) > 3 else "")
+        many = "1 option is" if len(facts.disputed) == 1 else f"{len(facts.disputed)} options are"
         answers.append(
             Answer(
                 "disputed",
                 "risky",
-                f"{len(facts.disputed)} options are otherwise in the cached headers: {named}",
+                f"{many} otherwise in the cached headers: {named}",
                 "droidheaders pull --refresh",
             )
         )
