@@ -31,7 +31,14 @@ _MODULE = "system_dlkm/lib/modules/any/kernel/kernel/kheaders.ko"
 # A kernel loads and unloads a module whole or not at all, whoever is killed: hence setsid.
 _TOOLS = {
     "uname": "cat {root}/uname\n",
-    "getprop": "[ $1 = ro.build.type ] && echo userdebug || echo 1\n",
+    "getprop": """\
+case $1 in
+  "") cat {root}/properties;;
+  ro.build.type) echo userdebug;;
+  *) echo 1;;
+esac
+""",
+    "dmesg": "cat {root}/dmesg\n",
     "getenforce": "echo Enforcing\n",
     "id": '[ "$FAKE_ROOT" = 1 ] && echo 0 || echo 2000\n',
     "insmod": """\
@@ -46,8 +53,20 @@ echo "rmmod $1" >>{root}.log
 setsid -w rm -r {root}/sys/module/kheaders {root}/sys/kernel/kheaders.tar.xz
 """,
     # AOSP's: a user, then a command.
-    "su": '[ "$1" = 0 ] || exit 1\nshift\nFAKE_ROOT=1 exec "$@"\n',
+    "su": """\
+[ "$1" = 0 ] || {{ echo "su: invalid uid/gid '$1'" >&2; exit 1; }}
+shift
+[ "$1" != sh ] || set -- sh -c "$(printf %s "$3" | sed '{seen_by_root}')"
+FAKE_ROOT=1 exec "$@"
+""",
 }
+# Magisk's and KernelSU's: what follows a user is a script's file.
+_MAGISK = """\
+[ "$1" = -c ] || {{ echo "sh: $2: No such file or directory" >&2; exit 127; }}
+FAKE_ROOT=1 exec sh -c "$(printf %s "$2" | sed '{seen_by_root}')"
+"""
+# What a script for root finds elsewhere below the device's directory than the shell does.
+_SEEN_BY_ROOT = "s,{root}/denied/,{root}/,g;s,{root}/proc/self/,{root}/su/proc/self/,g"
 
 # What a script's packets (1 stdout, 2 stderr, 3 exit status) become on the wire.
 Link = Callable[[Iterator[tuple[int, bytes]]], Iterator[bytes]]
@@ -68,7 +87,7 @@ class FakeDevice(FakeServer):
     makes of its packets what is sent. `path` is where commands are looked for behind the device's
     own `bin`. What a script leaves behind shows below `root`, where it runs. An `abrupt` device
     kills what runs when the host leaves, before any trap of it. `running` counts the scripts that
-    have not ended.
+    have not ended. Of root by su, /proc/self is below `root`/su.
     """
 
     def __init__(
@@ -94,6 +113,7 @@ class FakeDevice(FakeServer):
         self.running = 0
         self.path = os.environ["PATH"]
         self.scripts: list[str] = []
+        self._denied: list[str] = []
         self._lay_out(release, machine, version, build_id)
         if archive is not None:
             self.write("payload", archive)
@@ -116,10 +136,27 @@ class FakeDevice(FakeServer):
         self.write(f"bin/{name}", f"#!/bin/sh\n{script}\n".encode())
         (self.root / "bin" / name).chmod(0o755)
 
+    def deny(self, *paths: str) -> None:
+        """Have the shell, and not root, be refused these files, and directories as if not there.
+
+        A glob finds such a file, and stat(2) does not: here by a link that leads nowhere.
+        """
+        for path in paths:
+            self._denied.append(path)
+            link = self.root / f"denied{path}"
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if (self.root / path.lstrip("/")).is_file():
+                link.symlink_to("nowhere")
+
+    def magisk(self) -> None:
+        """Have a su that takes -c instead of AOSP's."""
+        self.tool("su", _MAGISK.format(seen_by_root=_SEEN_BY_ROOT.format(root=self.root)))
+        self.write("su/proc/self/attr/current", b"u:r:magisk:s0\0")
+
     def run_adbd_as(self, uid: int) -> None:
         """Have the shell's user be root (0) or shell (2000)."""
         self.uid = uid
-        self.write("proc/self/status", f"Name:\tsh\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n".encode())
+        self.write("proc/self/status", _status(uid))
         os.utime(self.root / "proc/self/status", (0, 0))  # as if it had never been another
 
     @property
@@ -142,12 +179,16 @@ class FakeDevice(FakeServer):
         self.run_adbd_as(2000)
         self.write("proc/self/smaps", b"0-1 r-xp 0 0:0 0 /sh\nKernelPageSize:        4 kB\n")
         self.write("proc/self/attr/current", b"u:r:shell:s0\0")
+        self.write("su/proc/self/status", _status(0))
+        self.write("su/proc/self/attr/current", b"u:r:su:s0\0")
+        self.write("properties", b"[ro.build.type]: [userdebug]\n[ro.debuggable]: [1]\n")
         self.write("proc/sys/kernel/random/boot_id", b"01234567-89ab-cdef-0123-456789abcdef\n")
         if build_id:
             note = struct.pack("<III", 4, len(build_id), 3) + b"GNU\0" + build_id
             self.write("sys/kernel/notes", note)
         for name, text in _TOOLS.items():
-            self.tool(name, text.format(root=self.root))
+            seen = _SEEN_BY_ROOT.format(root=self.root)
+            self.tool(name, text.format(root=self.root, seen_by_root=seen))
 
     def _handler(self, service: str) -> Handler | None:
         if service.startswith("shell,v2,raw:"):
@@ -172,9 +213,16 @@ class FakeDevice(FakeServer):
         finally:
             self.running -= 1
 
+    def _below(self, script: str) -> str:
+        """Return a script with its paths moved to where they are below `root`."""
+        script = _ROOTED.sub(f"{self.root}/", script)
+        for path in self._denied if self.uid != 0 else ():
+            script = script.replace(f"{self.root}{path}", f"{self.root}/denied{path}")
+        return script
+
     def _execute(self, script: str, peer: Peer) -> None:
         with subprocess.Popen(
-            ["sh", "-c", _ROOTED.sub(f"{self.root}/", script)],
+            ["sh", "-c", self._below(script)],
             cwd=self.root,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -202,7 +250,8 @@ class FakeDevice(FakeServer):
                     os.killpg(process.pid, signal.SIGKILL)
 
     def _packets(self, process: subprocess.Popen[bytes], peer: Peer) -> Iterator[tuple[int, bytes]]:
-        root = f"{self.root}/".encode()
+        moved = re.compile(re.escape(f"{self.root}/".encode()) + rb"(?:denied/|su/)?")
+        places = [f"{self.root}/{place}/".encode() for place in ("denied", "su")]
         kept = {1: b"", 2: b""}
         with selectors.DefaultSelector() as selector:
             for source, kind in ((process.stdout, 1), (process.stderr, 2), (peer.socket, 0)):
@@ -217,14 +266,11 @@ class FakeDevice(FakeServer):
                         continue
                     if not data:
                         selector.unregister(key.fileobj)
-                    whole = (kept[key.data] + data).replace(root, b"/")
+                    whole = kept[key.data] + data
                     # A path of ours may go on in the next read.
-                    cut = next(
-                        (n for n in range(len(root) - 1, 0, -1) if whole.endswith(root[:n])), 0
-                    )
-                    cut = cut if data else 0
+                    cut = max(_begun(whole, place) for place in places) if data else 0
                     kept[key.data] = whole[len(whole) - cut :]
-                    if whole := whole[: len(whole) - cut]:
+                    if whole := moved.sub(b"/", whole[: len(whole) - cut]):
                         yield key.data, whole
         yield 3, bytes([process.wait() & 0xFF])
 
@@ -238,6 +284,13 @@ class FakeDevice(FakeServer):
                     self.fault(self, peer, sent)
                 sent += len(data)
             yield kind, data
+
+
+def _status(uid: int) -> bytes:
+    """Return /proc/self/status: root has every capability, another user none."""
+    caps = (1 << 41) - 1 if uid == 0 else 0
+    users = "\t".join([str(uid)] * 4)
+    return f"Name:\tsh\nUid:\t{users}\nCapEff:\t{caps:016x}\n".encode()
 
 
 def _begun(data: bytes, path: bytes) -> int:
