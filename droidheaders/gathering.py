@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from droidheaders.adb import Device
     from droidheaders.cache import Bundle, Cache
     from droidheaders.examining import Examined
+    from droidheaders.kernel.btf import Btf
     from droidheaders.kernel.compiler import Compiler
 
 # `# Linux/arm64 6.1.99 Kernel Configuration`: conf_write_heading() of scripts/kconfig/confdata.c.
@@ -92,7 +94,7 @@ def of_bundle(bundle: Bundle) -> Facts:
 
 
 def _switches(inquiry: Inquiry, config: Kconfig | None) -> dict[str, str]:
-    """Return what the kernel says of itself, and its lockdown even where securityfs is missing.
+    """Return what the running kernel says of itself; its lockdown also without securityfs.
 
     That is how it was started then: nothing on Android raises it later.
     """
@@ -148,8 +150,6 @@ def of_files(image: Examined | None, config: Examined | None) -> Facts:
 
     Where both are given, the configuration is the one to go by.
     """
-    from droidheaders.kernel.btf import Btf
-
     telling = config or image
     assert telling is not None
     options = telling.config
@@ -161,7 +161,7 @@ def of_files(image: Examined | None, config: Examined | None) -> Facts:
         kernel=kernel,
         exact=image is not None,
         config=options,
-        btf=Btf(binary.btf) if binary and binary.btf is not None else None,
+        btf=_types(binary.btf or b"") if binary else None,
     )
     problem = "" if options is not None else f"{telling.name} has none in it (CONFIG_IKCONFIG)"
     facts = Facts(target, config_path=telling.name, config_problem=problem)
@@ -200,23 +200,30 @@ def with_types(facts: Facts, device: Device | None, kinds: Collection[str]) -> F
 
     The cache is asked first; a device once, as root where su gives that.
     """
-    from droidheaders.kernel.btf import Btf
     from droidheaders.kernel.exports import of_kallsyms
 
     data = b""
     if not {"module", "bpf"} & set(kinds) or facts.target.btf is not None:
         return facts
     if facts.bundle is not None and "btf" in facts.bundle.parts:
-        data = (facts.bundle.path / "btf").read_bytes()
+        with suppress(OSError):
+            data = (facts.bundle.path / "btf").read_bytes()
     if facts.inquiry is not None and device is not None:
         raw = _ask(device, facts.inquiry, types=not data, exports="module" in kinds)
         data = data or raw["btf"]
         exports = of_kallsyms(raw["exports"]) if raw["exports"] else None
         facts = replace(facts, target=replace(facts.target, exports=exports))
+    return replace(facts, target=replace(facts.target, btf=_types(data)))
+
+
+def _types(btf: bytes) -> Btf | None:
+    """Return a kernel's types; half of a BTF is as good as none."""
+    from droidheaders.kernel.btf import Btf
+
     try:
-        return replace(facts, target=replace(facts.target, btf=Btf(data) if data else None))
-    except ValueError:  # half of one: as good as none
-        return facts
+        return Btf(btf) if btf else None
+    except ValueError:
+        return None
 
 
 def _ask(device: Device, inquiry: Inquiry, *, types: bool, exports: bool) -> dict[str, bytes]:
