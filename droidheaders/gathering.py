@@ -13,12 +13,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from droidheaders.errors import DeviceLostError
 from droidheaders.kernel import compiler, ikconfig
 from droidheaders.kernel.identity import KernelIdentity
 from droidheaders.kernel.inquiry import KALLSYMS, Inquiry, inquire
 from droidheaders.kernel.kconfig import Kconfig
-from droidheaders.kernel.probe import BTF, CONFIG, answers, framed
+from droidheaders.kernel.probe import BTF, CONFIG, answers, framed, understanding
 from droidheaders.preflight.facts import Facts
 from droidheaders.preflight.target import Target
 from droidheaders.ui import printable
@@ -243,10 +242,5 @@ def _ask(device: Device, inquiry: Inquiry, *, types: bool, exports: bool) -> dic
     else:
         with device.privileged() as root:
             result = root.shell(script)
-    try:
+    with understanding(device):
         return answers(result.stdout, nonce, questions)
-    except ValueError as e:
-        raise DeviceLostError(
-            f"{device.name} did not answer the questions about its kernel: {e}",
-            f"{device.adb} shell uname -a",
-        ) from e

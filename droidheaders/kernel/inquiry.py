@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from droidheaders.errors import DeviceLostError, HeadersError
 from droidheaders.kernel.log import Denial, denials
 from droidheaders.kernel.probe import (
     ARCHIVES,
@@ -29,6 +28,7 @@ from droidheaders.kernel.probe import (
     file_states,
     framed,
     read,
+    understanding,
 )
 from droidheaders.kernel.properties import parse as parse_properties
 from droidheaders.ui import printable
@@ -182,15 +182,8 @@ def inquire(device: Device) -> Inquiry:
     """
     nonce = os.urandom(16).hex()
     result = device.shell(script(nonce))
-    try:
+    with understanding(device):
         return parse(result.stdout, nonce)
-    except ValueError as e:
-        raise DeviceLostError(
-            f"{device.name} did not answer the questions about its kernel: {e}",
-            f"{device.adb} shell uname -a",
-        ) from e
-    except HeadersError as e:
-        raise HeadersError(f"{device.name} {e.message}", e.hint) from None
 
 
 def script(nonce: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from droidheaders.kernel.inquiry import User
 from droidheaders.preflight.answer import Answer, Report, worst
 from droidheaders.preflight.facts import Facts
 from droidheaders.preflight.privilege import ROOT_HINT, actor, confined, lacking, who
+from droidheaders.preflight.signing import checked, enforced
 
 _PAGES = {"ARM64_4K_PAGES": 4096, "ARM64_16K_PAGES": 16384, "ARM64_64K_PAGES": 65536}
 _SIGNING_HINT = "sign it with the kernel's own key: scripts/sign-file, certs/signing_key.pem"
@@ -67,7 +67,7 @@ def _permitted(facts: Facts) -> Answer:
         no_su = f"and {inquiry.su} gives no root" if inquiry.su else "and there is no su"
         why = f"{who(user)} has no CAP_SYS_MODULE{_domain(user)}"
         return Answer("loading", "no", why if user.uid == 0 else f"{why}, {no_su}", ROOT_HINT)
-    return Answer("loading", "yes", f"{who(user)} may (CAP_SYS_MODULE{_domain(user)})")
+    return Answer("loading", "yes", f"{who(user)} may load them (CAP_SYS_MODULE{_domain(user)})")
 
 
 def _domain(user: User) -> str:
@@ -75,27 +75,14 @@ def _domain(user: User) -> str:
 
 
 def _signature(facts: Facts) -> Answer:
-    """Say whether one without a signature is taken: module_sig_check() of kernel/module/signing.c.
-
-    Until 5.4, lockdown was a patch of distributions.
-    """
-    enforce = facts.target.switches.get("sig_enforce")
-    lockdown = re.search(r"\[(\w+)\]", facts.target.switches.get("lockdown", ""))
-    protect = facts.option("MODULE_SIG_PROTECT") == "y"
-    if facts.option("MODULE_SIG") == "n" and enforce is None:
+    """Say whether a module without a signature is taken."""
+    if checked(facts.target) is False:
         return Answer("signature", "yes", "none is asked for (CONFIG_MODULE_SIG is not set)")
-    if enforce == "Y" or (enforce is None and facts.option("MODULE_SIG_FORCE") == "y"):
-        why = "module.sig_enforce is Y" if enforce else "CONFIG_MODULE_SIG_FORCE=y"
-        return Answer(
-            "signature", "no", f"only modules signed with a key it knows ({why})", _SIGNING_HINT
-        )
-    if lockdown and lockdown[1] != "none":
-        return Answer(
-            "signature", "no", f"only signed modules (lockdown is {lockdown[1]})", _SIGNING_HINT
-        )
-    if facts.option("MODULE_SIG") is None and enforce is None:
+    if why := enforced(facts.target):
+        return Answer("signature", "no", f"unsigned modules are refused: {why}", _SIGNING_HINT)
+    if checked(facts.target) is None:
         return Answer("signature", "unknown", "nothing tells whether modules must be signed")
-    if protect:
+    if facts.option("MODULE_SIG_PROTECT") == "y":
         return Answer(
             "signature",
             "yes",

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from droidheaders.kernel.inquiry import TRACEFS, User
 from droidheaders.kernel.probe import BTF
+from droidheaders.preflight.asking import lsm_runs_bpf
 from droidheaders.preflight.facts import Facts
 from droidheaders.preflight.privilege import ROOT_HINT, confined, lacking, who
 from droidheaders.preflight.program_types import (
     CAPABILITIES_SINCE,
-    TRAMPOLINE_SINCE,
     UNPRIVILEGED,
     Options,
     ProgramType,
+    unmet,
+    without_trampoline,
 )
 
 # What is there when an option is on, where no configuration tells.
@@ -95,15 +96,12 @@ def _unattached(facts: Facts, kind: ProgramType) -> Obstacle | None:
 
 
 def _missing(facts: Facts, options: Options) -> Obstacle | None:
-    for names in options:
-        values = [facts.option(name) for name in names]
-        if any(value in ("y", "m") for value in values):
-            continue
-        if None not in values:
-            return Obstacle(f"{names[0]} is not set")
-        if not any(_seen(facts, name) for name in names):
-            return Obstacle(f"the configuration is unknown: {facts.config_problem}", known=False)
-    return None
+    absent = unmet(facts.target.config, options)
+    if absent and facts.target.config is not None:
+        return Obstacle(f"{absent[0][0]} is not set")
+    if all(any(_seen(facts, name) for name in names) for names in absent):
+        return None
+    return Obstacle(f"the configuration is unknown: {facts.config_problem}", known=False)
 
 
 def _seen(facts: Facts, option: str) -> bool:
@@ -133,19 +131,10 @@ def _types(facts: Facts, kind: ProgramType) -> Obstacle | None:
 
 
 def _trampoline(facts: Facts, kind: ProgramType) -> Obstacle | None:
-    machine, version = facts.target.kernel.machine, facts.target.kernel.number
-    if not kind.trampoline or version is None or not machine:
-        return None
-    since = TRAMPOLINE_SINCE.get(machine)
-    if since is None:
-        return Obstacle(f"{machine} has no BPF trampoline", loads=True)
-    if version < since:
-        return Obstacle(
-            f"{machine} has BPF trampolines since Linux {_dotted(since)}:"
-            " one loads, and cannot be attached",
-            loads=True,
-        )
-    return None
+    why = without_trampoline(facts.target.kernel) if kind.trampoline else ""
+    if why is None:
+        return Obstacle("nothing tells whether it has BPF trampolines", loads=True, known=False)
+    return Obstacle(f"{why}: one loads, and cannot be attached", loads=True) if why else None
 
 
 def _privilege(facts: Facts, kind: ProgramType, user: User | None) -> Obstacle | None:
@@ -200,16 +189,8 @@ def _mounted(facts: Facts, kind: ProgramType) -> Obstacle | None:
 
 
 def _inactive(facts: Facts, kind: ProgramType) -> Obstacle | None:
-    """Hooks of a program are called when "bpf" is among the security modules that run.
-
-    Which run is in securityfs, on the command line, or as built: security/security.c.
-    """
-    if kind.name not in ("lsm", "lsm_cgroup"):
-        return None
-    switches = facts.target.switches
-    chosen = re.search(r"\blsm=(\S+)", switches.get("cmdline", ""))
-    running = switches.get("lsm") or (chosen[1] if chosen else facts.option("LSM"))
-    if running is None or "bpf" in running.split(","):
+    """Hooks of a program are called only when "bpf" is among the security modules that run."""
+    if kind.name not in ("lsm", "lsm_cgroup") or lsm_runs_bpf(facts.target) is not False:
         return None
     return Obstacle(
         "bpf is not among the security modules that run", "boot with lsm=…,bpf", loads=True

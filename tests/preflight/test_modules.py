@@ -27,7 +27,7 @@ def device(config: str | None = USUAL, user: User = SU, **more: Any) -> Facts:
 def test_one_that_loads_them() -> None:
     told = device(vermagic=VERMAGIC, module_path="/vendor/lib/modules/wlan.ko")
     found = judge(told)
-    because = "root (su 0) may (CAP_SYS_MODULE, u:r:su:s0)"
+    because = "root (su 0) may load them (CAP_SYS_MODULE, u:r:su:s0)"
     assert found.answer == Answer("modules", "yes", because)
     assert [(a.name, a.verdict, a.because) for a in found.details] == [
         ("modules", "yes", "CONFIG_MODULES=y"),
@@ -94,11 +94,11 @@ def test_one_that_loads_them() -> None:
         ),
         (
             device(user=SHELL, debuggable=True),
-            Answer("modules", "yes", "root (adb root) may (CAP_SYS_MODULE, u:r:su:s0)"),
+            Answer("modules", "yes", "root (adb root) may load them (CAP_SYS_MODULE, u:r:su:s0)"),
         ),
         (
             device(user=User("shell", 2000, "u:r:shell:s0", EVERYTHING), selinux="permissive"),
-            Answer("modules", "yes", "the shell may (CAP_SYS_MODULE, u:r:shell:s0)"),
+            Answer("modules", "yes", "the shell may load them (CAP_SYS_MODULE, u:r:shell:s0)"),
         ),
         (facts(USUAL), Answer("modules", "yes", "CONFIG_MODULES=y")),
     ],
@@ -127,14 +127,24 @@ PROTECTED = "CONFIG_MODULE_SIG_PROTECT=y\n"
     [
         (USUAL, {}, "yes", TAINTS),
         ("CONFIG_MODULES=y", {}, "yes", "none is asked for (CONFIG_MODULE_SIG is not set)"),
-        (USUAL + FORCED, {}, "no", "only modules signed with a key it knows (CONFIG_MODULE_SIG_FO"),
-        (USUAL, {"sig_enforce": "Y"}, "no", "only modules signed with a key it knows (module.sig_"),
+        (
+            USUAL + FORCED,
+            {},
+            "no",
+            "unsigned modules are refused: the kernel takes only signed ones (MODULE_SIG_FO",
+        ),
+        (
+            USUAL,
+            {"sig_enforce": "Y"},
+            "no",
+            "unsigned modules are refused: the kernel was told to take only signed ones (sig_",
+        ),
         (USUAL + FORCED, {"sig_enforce": "N"}, "yes", TAINTS),
         (
             USUAL,
             {"lockdown": "none [integrity] confidentiality"},
             "no",
-            "only signed modules (lock",
+            "unsigned modules are refused: the kernel is lock",
         ),
         (USUAL, {"lockdown": "[none] integrity confidentiality"}, "yes", TAINTS),
         (USUAL, {"lockdown": ""}, "yes", TAINTS),
@@ -263,4 +273,4 @@ def test_eleven_generations(version: str, verdict: str, features: set[str]) -> N
     assert report.answer.verdict == verdict
     assert answers(report).keys() & {"cfi", "lto", "scs", "kasan"} == features
     if verdict == "no":
-        assert "CONFIG_MODULE_SIG_FORCE=y" in report.answer.because
+        assert "(MODULE_SIG_FORCE)" in report.answer.because
