@@ -88,8 +88,8 @@ def _describe(report: Report) -> dict[str, Any]:
     return told | {"answers": [asdict(one) for one in report.details]} | report.facts
 
 
-def check(question: Question, find: Callable[[], Device], cache: Cache) -> Check:
-    """Answer the question; `find` gives the device where one is to be asked.
+def check(question: Question, find: Callable[[], Device], open_cache: Callable[[], Cache]) -> Check:
+    """Answer the question; `find` and `open_cache` are called where one is needed.
 
     That takes one round trip, another when a file is judged and the cache does not have the types
     of its kernel. Raises UsageError for a file that is nothing to check, and what `find`,
@@ -100,20 +100,20 @@ def check(question: Question, find: Callable[[], Device], cache: Cache) -> Check
     telling = [file for file in examined if file.kind in ("config", "image")]
     made = [file for file in examined if file.kind in ("module", "bpf")]
     device = None if telling or question.bundle else find()
-    # While the device is busy: to import them takes 30 ms.
-    threading.Thread(target=_judges, name="judges", daemon=True).start()
-    facts = _facts(question, telling, device, cache)
-    facts = _with_exports(facts, device, examined)
     everything = not (question.capabilities or wanted or made)
     asked = set(CAPABILITIES if everything else question.capabilities)
-    outcomes = _outcomes(device, facts) if question.probe else None
-    reports = {
-        name: judge()
-        for name, judge in _judgements(question, facts, wanted, outcomes).items()
-        if everything or name in asked or (name == "config" and wanted)
-    }
-    files = {str(file.path): _judge(file, facts.target) for file in made}
     asked |= {"config"} if wanted else set()
+    told = asked | ({"config", "compiler"} if everything else set())
+    if device is not None and told:  # to import them takes 30 ms, which the device is busy for
+        threading.Thread(target=_judges, name="judges", daemon=True).start()
+    facts = _facts(question, telling, device, open_cache)
+    facts = _with_exports(facts, device, examined)
+    outcomes = _outcomes(device, facts) if question.probe else None
+    reports = _reports(facts, told, wanted, outcomes) if told else {}
+    if "config" in reports:
+        queried = frozenset(one.name for one in wanted[: len(question.config)])
+        reports["config"] = replace(reports["config"], wanted=queried)
+    files = {str(file.path): _judge(file, facts.target) for file in made}
     return Check(facts, device.serial if device else None, reports, files, frozenset(asked))
 
 
@@ -122,20 +122,21 @@ def _judges() -> None:
     from droidheaders.preflight import bpf, config, headers, modules, toolchain  # noqa: F401
 
 
-def _judgements(
-    question: Question, facts: Facts, wanted: list[Wanted], outcomes: Outcomes | None
-) -> dict[str, Callable[[], Report]]:
+def _reports(
+    facts: Facts, told: set[str], wanted: list[Wanted], outcomes: Outcomes | None
+) -> dict[str, Report]:
+    """Return the reports that are told, in the order in which a person reads them."""
     from droidheaders.preflight import bpf, config, headers, modules, toolchain
 
     target = facts.target
-    queried = frozenset(one.name for one in wanted[: len(question.config)])
-    return {
-        "config": lambda: replace(config.judge(facts, wanted), wanted=queried),
+    judges: dict[str, Callable[[], Report]] = {
+        "config": lambda: config.judge(facts, wanted),
         "headers": lambda: headers.judge(facts),
         "bpf": lambda: bpf.judge(facts, outcomes),
         "modules": lambda: modules.judge(facts),
         "compiler": lambda: toolchain.judge(facts.compilers, target.kernel, target.config),
     }
+    return {name: judge() for name, judge in judges.items() if name in told}
 
 
 def _examined(files: tuple[Path, ...]) -> list[Examined]:
@@ -163,7 +164,10 @@ def _wanted(question: Question) -> list[Wanted]:
 
 
 def _facts(
-    question: Question, telling: list[Examined], device: Device | None, cache: Cache
+    question: Question,
+    telling: list[Examined],
+    device: Device | None,
+    open_cache: Callable[[], Cache],
 ) -> Facts:
     told = {file.kind: file for file in telling}
     if len(telling) > len(told) or (telling and question.bundle is not None):
@@ -174,9 +178,9 @@ def _facts(
     if question.probe and device is None:
         raise UsageError("--probe asks a device, and none is asked here", "leave --probe out")
     if device is not None:
-        return gathering.of_device(device, cache)
+        return gathering.of_device(device, open_cache())
     if question.bundle is not None:
-        return gathering.of_bundle(cache.find(question.bundle))
+        return gathering.of_bundle(open_cache().find(question.bundle))
     return gathering.of_files(told.get("image"), told.get("config"))
 
 
@@ -215,15 +219,22 @@ def _outcomes(device: Device | None, facts: Facts) -> Outcomes:
 
 def _judge(file: Examined, target: Target) -> Report:
     """Judge a file; one that is damaged is a file that no kernel takes."""
-    from droidheaders.objects import module
-    from droidheaders.preflight import module_file, object_file
-
     data = bytes(file.content)
     try:
-        if file.kind == "bpf":
-            report = object_file.judge(data, target)
-        else:
-            report = module_file.judge(module.parse(data), target)
+        report = _judge_object(data, target) if file.kind == "bpf" else _judge_module(data, target)
     except ValueError as e:
         report = Report(Answer(file.kind, "no", f"it {printable(str(e))}"))
     return replace(report, facts={"kind": file.kind, **report.facts})
+
+
+def _judge_object(data: bytes, target: Target) -> Report:
+    from droidheaders.preflight.object_file import judge
+
+    return judge(data, target)
+
+
+def _judge_module(data: bytes, target: Target) -> Report:
+    from droidheaders.objects.module import parse
+    from droidheaders.preflight.module_file import judge
+
+    return judge(parse(data), target)

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from droidheaders.cache.export import read_export
 from droidheaders.errors import UsageError
 from droidheaders.headers import wrapping
 from droidheaders.headers.image import read_image
@@ -168,6 +167,8 @@ def _readings(chunks: Iterator[bytes], file: Path) -> Iterator[bytes]:
 
 
 def _of_export(view: memoryview, bar: Bar) -> Found:
+    from droidheaders.cache.export import read_export
+
     export = read_export(view)
     known = survey(export.archive, bar)
     if known.size != len(export.archive):

@@ -84,6 +84,6 @@ def check(
         bundle=bundle,
         probe=probe,
     )
-    found = checking.check(question, settings.device, settings.cache())
+    found = checking.check(question, settings.device, settings.cache)
     emit(found.describe(), "\n".join(lines(found)))
     raise typer.Exit(found.status)

@@ -12,8 +12,6 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from elftools.elf.elffile import ELFFile
-
 from droidheaders.headers.limits import ArchiveError, NotInFileError
 from droidheaders.headers.xz import MAGIC
 from droidheaders.kernel.identity import KernelIdentity
@@ -58,6 +56,8 @@ class ModuleFile:
 
         And unless the module was built for this release, which is the start of its vermagic.
         """
+        from elftools.elf.elffile import ELFFile  # 45 ms
+
         try:
             elf: Any = ELFFile(io.BytesIO(self._head + bytes(size) + self.tail))
             start, end = _offset(elf, "data"), _offset(elf, "data_end")

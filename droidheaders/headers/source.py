@@ -137,7 +137,6 @@ def _stream(
 ) -> Iterator[ArchiveStream]:
     nonce = os.urandom(16).hex()
     with user.stream(_script(nonce, probe, load)) as shell:
-        # It brings pyelftools, 45 ms, for which the device is not waiting here.
         from droidheaders.headers.module import ModuleFile
 
         line, first = _first_line(shell)

@@ -18,7 +18,7 @@ from droidheaders.adb import Device, Selector, Server
 from droidheaders.guest.guest import Guest
 from droidheaders.run import prober
 from tests.bpf_objects import program
-from tests.kernels import KERNELS
+from tests.kernels import GUESTS
 
 pytestmark = pytest.mark.guest
 
@@ -72,8 +72,7 @@ def asked(name: str, persona: str, server: Server, cache: Path) -> Iterator[Aske
         yield Asked(server.select(Selector(serial=guest.serial)), cache)
 
 
-@pytest.mark.parametrize("persona", ["user", "userdebug", "su"])
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize(("name", "persona"), GUESTS)
 def test_what_is_said_happens(
     name: str, persona: str, state: Path, adb: Server, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ from droidheaders.guest.guest import Guest
 from droidheaders.run import prober
 from droidheaders.run.prober import TYPES, Outcome
 from droidheaders.shipped import emulator_dir
-from tests.kernels import KERNELS
+from tests.kernels import GUESTS
 
 pytestmark = pytest.mark.guest
 
@@ -52,8 +52,7 @@ def errors(outcomes: dict[str, Outcome] | str) -> dict[str, str]:
     return {name: outcome.error for name, outcome in outcomes.items() if not outcome.works}
 
 
-@pytest.mark.parametrize("persona", ["user", "userdebug", "su"])
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize(("name", "persona"), GUESTS)
 def test_what_loads(name: str, persona: str, state: Path, adb: Server) -> None:
     with running(name, persona, adb) as device:
         shells = prober.ask(device, device)
