@@ -136,7 +136,11 @@ def _cached(facts: Facts) -> Answer:
 
 def _answer(facts: Facts, details: list[Answer]) -> Answer:
     if facts.bundle is not None:
-        return Answer("headers", "yes", "cached", f"droidheaders cache show {facts.bundle.name}")
+        cached = _cached(facts)
+        missing = facts.bundle.meta.get("missing", [])
+        lacks = f"; missing: {printable(str(missing[0]))}" if missing else ""
+        show = f"droidheaders cache show {facts.bundle.name}"
+        return Answer("headers", cached.verdict, f"cached, {facts.bundle.state}{lacks}", show)
     if facts.inquiry is None:
         configured = details[0]
         verdict: Verdict = "unknown" if configured.verdict == "yes" else configured.verdict

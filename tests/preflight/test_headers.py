@@ -229,7 +229,7 @@ def test_cached(tmp_path: Path) -> None:
     mine = bundle(tmp_path / "6.1.99-aarch64-0123", "btf", state="usable")
     found = judge(facts(M, shell=SHELL, bundle=mine))
     shown = f"droidheaders cache show {mine.name}"
-    assert found.answer == Answer("headers", "yes", "cached", shown)
+    assert found.answer == Answer("headers", "yes", "cached, usable", shown)
     told = answers(found)
     assert told["cached"] == Answer("cached", "yes", f"{mine.name}, usable")
     assert told["btf"].because == "the kernel's own BTF is in the cache"
@@ -238,7 +238,11 @@ def test_cached(tmp_path: Path) -> None:
 
 def test_cached_and_not_whole(tmp_path: Path) -> None:
     mine = bundle(tmp_path / "6.1.99-aarch64-0123", state="partial")
-    told = answers(judge(facts(None, bundle=mine)))
+    mine.meta["missing"] = ["../drivers/x.h, included by \x1b.h", "and more"]
+    found = judge(facts(None, bundle=mine))
+    lacks = r"cached, partial; missing: ../drivers/x.h, included by \x1b.h"
+    assert (found.answer.verdict, found.answer.because) == ("risky", lacks)
+    told = answers(found)
     assert told["cached"] == Answer("cached", "risky", f"{mine.name}, partial")
     assert "btf" not in told
 
