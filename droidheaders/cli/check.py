@@ -25,7 +25,8 @@ def check(
         list[Path] | None,
         typer.Argument(
             help="A .ko or a BPF object to be judged; a .config, config.gz, kernel image or"
-            " Module.symvers tells of the kernel."
+            " Module.symvers tells of the kernel.",
+            metavar="[FILE]...",
         ),
     ] = None,
     what: Annotated[
