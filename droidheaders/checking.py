@@ -5,6 +5,7 @@ What is known is gathered in gathering.py, what it means is judged in preflight/
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from droidheaders.preflight.bpf import Outcomes
     from droidheaders.preflight.config import Wanted
 
+_FRAGMENT = 32 << 20  # bytes; whole configurations have 300 KB
 CAPABILITIES = ("headers", "bpf", "modules")
 _STATUS: Mapping[Verdict, int] = {"yes": 0, "risky": 0, "unknown": 1, "no": 4}
 
@@ -150,17 +152,26 @@ def _examined(files: tuple[Path, ...]) -> list[Examined]:
 def _wanted(question: Question) -> list[Wanted]:
     if not (question.config or question.fragments):
         return []
-    from droidheaders.preflight.config import Wanted, fragment
+    from droidheaders.preflight.config import Wanted
 
     wanted = [Wanted.parse(query) for query in question.config]
     for path in question.fragments:
-        name = printable(str(path))
-        try:
-            content = path.read_bytes()
-        except OSError as e:
-            raise UsageError(f"cannot read {name}: {e.strerror}", f"ls -l {name}") from e
-        wanted += fragment(content, name)
+        wanted += _fragment(path)
     return wanted
+
+
+def _fragment(path: Path) -> list[Wanted]:
+    from droidheaders.headers.limits import ArchiveError
+    from droidheaders.preflight.config import fragment
+    from droidheaders.recognising import copied
+
+    name = printable(str(path), 500)
+    with tempfile.TemporaryDirectory(prefix="droidheaders-") as workshop:
+        try:
+            content = bytes(copied(path, Path(workshop)).view[:_FRAGMENT])
+        except ArchiveError as e:
+            raise UsageError(f"{name} {e}", "give a fragment: lines of CONFIG_X=y") from e
+    return fragment(content, name)
 
 
 def _facts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -77,7 +78,8 @@ def _examine(file: Path, workshop: Path) -> Examined:
     except (ArchiveError, ValueError) as e:
         raise UsageError(f"{name} {e}", _HINT) from e
     raise UsageError(
-        f"{name} is headers, and nothing to check", f"droidheaders cache import {name}"
+        f"{name} is headers, and nothing to check",
+        f"droidheaders cache import {shlex.quote(name)}",
     )
 
 

@@ -101,7 +101,8 @@ def copied(file: Path, workshop: Path) -> Copy:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
             name = printable(str(file))
-            raise UsageError(f"{name} is neither file nor directory", f"ls -l {shlex.quote(name)}")
+            what = "a directory" if stat.S_ISDIR(info.st_mode) else "neither file nor directory"
+            raise UsageError(f"{name} is {what}", f"ls -l {shlex.quote(name)}")
 
         def read(at: int, size: int) -> bytes:
             with _reading(file):
