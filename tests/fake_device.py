@@ -157,7 +157,9 @@ class FakeDevice(FakeServer):
         """Have the shell's user be root (0) or shell (2000)."""
         self.uid = uid
         self.write("proc/self/status", _status(uid))
-        os.utime(self.root / "proc/self/status", (0, 0))  # as if it had never been another
+        self.write("proc/self/attr/current", b"u:r:su:s0\0" if uid == 0 else b"u:r:shell:s0\0")
+        for name in ("status", "attr/current"):
+            os.utime(self.root / "proc/self" / name, (0, 0))  # as if it had never been another
 
     @property
     def log(self) -> list[str]:
@@ -178,7 +180,6 @@ class FakeDevice(FakeServer):
         self.write("proc/version", f"Linux version {release} (gcc-12) {version}\n".encode())
         self.run_adbd_as(2000)
         self.write("proc/self/smaps", b"0-1 r-xp 0 0:0 0 /sh\nKernelPageSize:        4 kB\n")
-        self.write("proc/self/attr/current", b"u:r:shell:s0\0")
         self.write("su/proc/self/status", _status(0))
         self.write("su/proc/self/attr/current", b"u:r:su:s0\0")
         self.write("properties", b"[ro.build.type]: [userdebug]\n[ro.debuggable]: [1]\n")
