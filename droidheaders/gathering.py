@@ -18,6 +18,7 @@ from droidheaders.kernel.identity import KernelIdentity
 from droidheaders.kernel.inquiry import KALLSYMS, Inquiry, inquire
 from droidheaders.kernel.kconfig import Kconfig
 from droidheaders.kernel.probe import BTF, CONFIG, answers, framed, understanding
+from droidheaders.kernel.text import decode
 from droidheaders.preflight.facts import Facts
 from droidheaders.preflight.target import Target
 from droidheaders.ui import printable
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 # `# Linux/arm64 6.1.99 Kernel Configuration`: conf_write_heading() of scripts/kconfig/confdata.c.
 _HEADING = re.compile(r"^# Linux/\w+ (\d[\w.+~-]{0,63}) Kernel Configuration", re.MULTILINE)
+_HEAD = 4096  # of a configuration, in bytes
 _BY_OPTION = {"ARM64": "aarch64", "X86_64": "x86_64", "RISCV": "riscv64", "ARM": "armv7l"}
 _VERMAGIC = re.compile(rb"\0vermagic=([ -~]{1,200})\0")
 _COMMENT = re.compile(rb"(?<=\0)(?:GCC: |[ -~]{0,200}clang version )[ -~]{1,300}\0")
@@ -177,7 +179,7 @@ def _identity(
         told = image.image
         machine = told.machine or _machine(options)
         return KernelIdentity(told.release, told.version, machine, told.build_id)
-    text = bytes(config.content[:4096]).decode("utf-8", "replace") if config else ""
+    text = decode(bytes(config.content[:_HEAD])) if config else ""
     heading = _HEADING.search(text)
     return KernelIdentity(heading[1] if heading else "", "", _machine(options), "")
 
