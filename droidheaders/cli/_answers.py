@@ -25,7 +25,16 @@ _NARROW = 40
 
 
 def lines(check: Check) -> Iterator[str]:
-    """Yield the lines: whom the answers are about, each report, each file."""
+    """Yield the lines: whom the answers are about, each report, each file.
+
+    What stdout's encoding does not have is escaped.
+    """
+    encoding = sys.stdout.encoding or "ascii"
+    for line in _lines(check):
+        yield line.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _lines(check: Check) -> Iterator[str]:
     yield from _heading(check)
     width = max((len(name) for name in check.reports), default=0)
     for name, report in check.reports.items():
@@ -68,9 +77,10 @@ def _report(name: str, report: Report, width: int) -> Iterator[str]:
 
 def _answer(answer: Answer, indent: str, name: str, width: int) -> Iterator[str]:
     sign, length = _sign(answer.verdict)
-    margin = " " * (len(indent) + length + 1 + width + 2)
+    before = len(indent) + length + 1
+    margin = " " * (before + width + 2)
     first = f"{indent}{sign} {name:<{width}}  "
-    yield from _wrapped(margin, answer.because, first)
+    yield from _wrapped(margin, answer.because, first, before + max(len(name), width) + 2)
     if answer.hint:
         yield from _wrapped(margin, f"hint: {answer.hint}")
 
@@ -95,15 +105,21 @@ def _is_encodable(sign: str) -> bool:
     return True
 
 
-def _wrapped(margin: str, text: str, first: str | None = None) -> Iterator[str]:
-    """Yield `text` in lines that fit the terminal, the first behind `first`, not its margin."""
-    first = margin if first is None else first
+def _wrapped(margin: str, text: str, first: str = "", taken: int = 0) -> Iterator[str]:
+    """Yield `text` in lines that fit the terminal, the first behind `first`, else its margin.
+
+    `first` takes so many columns; a path may be so long that `text` begins below it.
+    """
+    first, taken = first or margin, taken or len(margin)
     columns = shutil.get_terminal_size().columns if _is_terminal() else 0
-    if columns < _NARROW + len(margin):
+    if columns < _NARROW + len(margin) or taken + len(text) <= columns:
         yield f"{first}{text}"
         return
-    rest = textwrap.wrap(
+    if taken > len(margin):
+        yield first.rstrip()
+        first = margin
+    for line in textwrap.wrap(
         text, columns - len(margin), break_long_words=False, break_on_hyphens=False
-    )
-    yield f"{first}{rest[0] if rest else ''}"
-    yield from (f"{margin}{line}" for line in rest[1:])
+    ):
+        yield f"{first}{line}"
+        first = margin
