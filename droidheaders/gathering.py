@@ -100,7 +100,8 @@ def _switches(inquiry: Inquiry, config: Kconfig | None) -> dict[str, str]:
     That is how it was started then: nothing on Android raises it later.
     """
     switches = dict(inquiry.switches)
-    if "lockdown" not in switches and "cmdline" in switches:
+    can = config is None or config.get("SECURITY_LOCKDOWN_LSM") == "y"
+    if can and "lockdown" not in switches and "cmdline" in switches:
         wanted = re.search(r"\blockdown=(integrity|confidentiality)\b", switches["cmdline"])
         levels = ("INTEGRITY", "CONFIDENTIALITY")
         forced = (
