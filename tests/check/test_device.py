@@ -341,3 +341,33 @@ def test_a_device_that_goes_away(tmp_path: Path, check: Check) -> None:
         told = check(device, "--json")
     assert told.status == 6
     assert told.json["error"]["kind"] == "lost"
+
+
+LOCKDOWN = "CONFIG_SECURITY_LOCKDOWN_LSM=y\n"
+
+
+@pytest.mark.parametrize(
+    ("cmdline", "option", "level"),
+    [
+        ("quiet lockdown=confidentiality", LOCKDOWN, "confidentiality"),
+        ("quiet lockdown=confidentiality", "", None),
+        (
+            "lockdown=integrity",
+            f"{LOCKDOWN}CONFIG_LOCK_DOWN_KERNEL_FORCE_CONFIDENTIALITY=y",
+            "integrity",
+        ),
+        ("quiet", f"{LOCKDOWN}CONFIG_LOCK_DOWN_KERNEL_FORCE_CONFIDENTIALITY=y", "confidentiality"),
+        ("quiet", f"{LOCKDOWN}CONFIG_LOCK_DOWN_KERNEL_FORCE_INTEGRITY=y", "integrity"),
+        ("quiet lockdown=nonsense", f"{LOCKDOWN}CONFIG_LOCK_DOWN_KERNEL_FORCE_NONE=y", None),
+    ],
+)
+def test_lockdown_without_securityfs(
+    tmp_path: Path, check: Check, cmdline: str, option: str, level: str | None
+) -> None:
+    files = {"proc/cmdline": f"{cmdline}\n".encode()}
+    with phone(tmp_path / "device", files=files, config=f"{CONFIG}{option}\n") as device:
+        told = check(device, "--json", "--for", "modules", "--for", "bpf").json
+    assert told["modules"]["verdict"] == ("no" if level else "yes")
+    assert told["modules"]["switches"]["lockdown"] == (f"[{level}]" if level else None)
+    kprobe = told["bpf"]["types"]["kprobe"]["verdict"]
+    assert kprobe == ("no" if level == "confidentiality" else "yes")
