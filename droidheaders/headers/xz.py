@@ -60,13 +60,26 @@ class XzStream:
         thread = threading.Thread(target=self._run, name="xz", daemon=True)
         thread.start()
         try:
-            while (item := self._queue.get()) is not None:
+            while (item := self._got()) is not None:
                 if isinstance(item, BaseException):
                     raise item
                 yield item
         finally:
             # No join: the thread may be waiting for the source, which whoever owns it closes next.
             self._stopped.set()
+
+    def _got(self) -> bytes | BaseException | None:
+        """Return the next item, and obey Ctrl-C while there is none.
+
+        CPython notices a signal that comes between its last look and the wait only when the wait
+        ends, and another thread makes that gap milliseconds long: a wait without an end lost one
+        Ctrl-C in a hundred.
+        """
+        while True:
+            try:
+                return self._queue.get(timeout=0.5)
+            except queue.Empty:
+                continue
 
     def _run(self) -> None:
         try:
