@@ -105,6 +105,7 @@ def check(question: Question, find: Callable[[], Device], open_cache: Callable[[
     everything = not (question.capabilities or wanted or made)
     asked = set(CAPABILITIES if everything else question.capabilities)
     asked |= {"config"} if wanted else set()
+    asked |= {"bpf"} if question.probe else set()
     told = asked | ({"config", "compiler"} if everything else set())
     if device is not None and told:  # to import them takes 30 ms, which the device is busy for
         threading.Thread(target=_judges, name="judges", daemon=True).start()

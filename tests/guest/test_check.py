@@ -133,7 +133,7 @@ def test_switches_that_are_thrown(state: Path, adb: Server, tmp_path: Path) -> N
 
 def test_one_that_is_proven(state: Path, adb: Server, tmp_path: Path) -> None:
     with asked(ARM, "su", adb, tmp_path) as guest:
-        said = guest.json("--for", "bpf", "--probe")["bpf"]["types"]
+        said = guest.json("--for", "headers", "--probe")["bpf"]["types"]
         assert said["kprobe"]["because"] == "one was loaded and attached on the device"
         assert said["kprobe"]["probed"] == [0, 0]
         assert said["fentry"]["probed"] == [0, 524]
