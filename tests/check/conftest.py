@@ -62,8 +62,11 @@ def check(
         monkeypatch.delenv(name, raising=False)
 
     def call(device: FakeDevice | None, *arguments: str | Path) -> Ended:
-        # Nobody listens at port 1, should a device be looked for where none is to be asked.
-        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(device.port if device else 1))
+        if device:
+            monkeypatch.delenv("ADB_SERVER_SOCKET", raising=False)
+            monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(device.port))
+        else:  # a name that is no server's, should a device be looked for where none is to be asked
+            monkeypatch.setenv("ADB_SERVER_SOCKET", "none")
         with pytest.raises(SystemExit) as stop:
             run(["check", *map(str, arguments)])
         out = capsys.readouterr()

@@ -130,7 +130,8 @@ def test_as_json(tmp_path: Path, check: Check) -> None:
     assert ended.json["error"]["kind"] == "usage"
 
 
-def test_no_device(check: Check) -> None:
+def test_no_device(device: FakeDevice, check: Check) -> None:
     """Status 3, whatever was asked."""
-    assert "hint: " in check(None).fails(3)
-    assert "hint: " in check(None, "--config", "HZ").fails(3)
+    device.devices = ""
+    assert "no device" in check(device).fails(3)
+    assert "no device" in check(device, "--config", "HZ").fails(3)
