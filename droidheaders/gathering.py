@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -38,13 +38,13 @@ _VERMAGIC = re.compile(rb"\0vermagic=([ -~]{1,200})\0")
 _COMMENT = re.compile(rb"(?<=\0)(?:GCC: |[ -~]{0,200}clang version )[ -~]{1,300}\0")
 
 
-def of_device(device: Device, cache: Cache) -> Facts:
+def of_device(device: Device, open_cache: Callable[[], Cache]) -> Facts:
     """Ask the device, in one round trip, and look for its kernel in the cache.
 
     Raises what `inquire` and `Cache.bundles` raise.
     """
     inquiry = inquire(device)
-    kernel = inquiry.probe.kernel
+    cache, kernel = open_cache(), inquiry.probe.kernel
     bundle = cache.lookup(kernel)
     config, problem = _ikconfig(inquiry)
     path, disputed = CONFIG, tuple[str, ...]()

@@ -69,6 +69,7 @@ _MODULE = 64 * 1024  # of a module, from its end: .modinfo and .comment follow c
 # Asked of root, else of the shell. Android's sh, mksh, reads a file at once if told how much
 # (`read` alone takes a system call for each byte): 5 ms where a process takes 50.
 _QUESTIONS = """\
+[ $u = 0 ] && listed() { false; }  # root is told of what is there, without looking for its name
 if [ "$KSH_VERSION" ]; then slurp() { x=; read -r -N 65535 x <$1; print -r -- "$x"; }
 else slurp() { cat $1; }; fi
 m told; for f in @TOLD; do [ -r $f ] && echo "= $f" && slurp $f; done
@@ -101,25 +102,26 @@ u=; while read -r k v x; do [ "$k" = Uid: ] && u=$v && break; done </proc/self/s
 R=@AS_ROOT
 aosp() { su 0 sh -c "how='su 0'; $R"; }
 other() { su -c "how='su -c'; $R"; }
+ask() {
+m who; echo shell
+@QUESTIONS
+}
 rooted() {
-  [ $u != 0 ] && case $(command -v su) in
+  if [ $u = 0 ]; then echo root; ask; return 0; fi
+  case $(command -v su) in
     "") false;; */xbin/su) aosp || other;; *) other || aosp;;
   esac
 }
 { rooted || echo none; } | {
 @OF_THE_SHELL
 while read -r h; do case $h in root|none) break;; esac; done
-if [ "$h" = root ]; then dd bs=64k 2>/dev/null
-else
-m who; echo shell
-@QUESTIONS
-fi
+if [ "$h" = root ]; then dd bs=64k 2>/dev/null; else ask; fi
 m end
 }
 """
 _AS_ROOT = """\
-while read -r k v x; do [ "$k" = Uid: ] && break; done </proc/self/status
-[ "$v" = 0 ] || exit 1
+while read -r k u x; do [ "$k" = Uid: ] && break; done </proc/self/status
+[ "$u" = 0 ] || exit 1
 echo root
 m who; echo "$how"
 @QUESTIONS
