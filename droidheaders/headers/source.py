@@ -77,6 +77,7 @@ echo @NONCE $loaded $(stat -c '%s %n' "$@")
 for f in "$@"; do dd ibs=64k obs=256k if="$f" 2>/dev/null || exit {_NO_READ}; done
 """
 
+_LINE = 4096  # bytes of the first line; how much of it one read brings is chance
 _EXTRAS = {CONFIG: 2 * MIB, BTF: 64 * MIB}  # real ones are 60 KB and 8 MiB at most
 
 
@@ -198,7 +199,7 @@ class _Pieces:
 
 def _first_line(shell: ShellStream) -> tuple[bytes, bytes]:
     head = b""
-    while b"\n" not in head and len(head) < 4096:
+    while b"\n" not in head and len(head) <= _LINE:
         piece = shell.read(1 << 18)
         if not piece:
             break
@@ -219,7 +220,8 @@ def _sizes(
         if re.fullmatch(r"\d{1,15}", n)
     ]
     if (
-        words[:1] != [f"@{nonce}"]
+        len(line) > _LINE
+        or words[:1] != [f"@{nonce}"]
         or len(sizes) != len(numbers)
         or not all(map(str.isprintable, names))
         or not (names and (names[0] in ARCHIVES or names[0].endswith("/kheaders.ko")))
