@@ -6,6 +6,7 @@ from typing import Any
 
 from droidheaders.kernel.inquiry import User
 from droidheaders.preflight.answer import Answer, Report, worst
+from droidheaders.preflight.asking import RANDSTRUCT, shuffled
 from droidheaders.preflight.facts import Facts
 from droidheaders.preflight.privilege import ROOT_HINT, actor, confined, lacking, who
 from droidheaders.preflight.signing import checked, enforced
@@ -19,8 +20,6 @@ _FEATURES = (
     ("scs", ("SHADOW_CALL_STACK",), "x18 is the shadow call stack: -ffixed-x18"),
     ("kasan", ("KASAN",), "build with its KASAN options"),
 )
-# Plugins of 4.13 to 5.18, clang's own since 5.19 (035f7f87b729).
-_RANDSTRUCT = ("RANDSTRUCT_FULL", "RANDSTRUCT_PERFORMANCE", "GCC_PLUGIN_RANDSTRUCT")
 
 
 def judge(facts: Facts) -> Report:
@@ -114,8 +113,8 @@ def _vermagic(facts: Facts) -> Answer:
 
 
 def _layout(facts: Facts) -> Answer:
-    random = next((name for name in _RANDSTRUCT if facts.option(name) == "y"), None)
-    if random is None:
+    random = shuffled(facts.target.config)
+    if not random:
         return Answer("layout", "yes", "structures are not randomised")
     return Answer(
         "layout",
@@ -154,7 +153,7 @@ def _describe(facts: Facts) -> dict[str, Any]:
     features = [option for _, options, _ in _FEATURES for option in options]
     user = actor(facts.inquiry) if facts.inquiry else None
     return {
-        "options": {f"CONFIG_{o}": facts.option(o) for o in (*names, *features, *_RANDSTRUCT)},
+        "options": {f"CONFIG_{o}": facts.option(o) for o in (*names, *features, *RANDSTRUCT)},
         "switches": {
             name: facts.target.switches.get(name)
             for name in ("sig_enforce", "lockdown", "modules_disabled", "tainted")

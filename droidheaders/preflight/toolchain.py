@@ -12,13 +12,13 @@ from droidheaders.kernel.compiler import Compiler, disagreement
 from droidheaders.kernel.identity import KernelIdentity
 from droidheaders.kernel.kconfig import Kconfig
 from droidheaders.preflight.answer import Answer, Report, Verdict, worst
+from droidheaders.preflight.asking import shuffled
 from droidheaders.preflight.compilers import TRIPLES, HostCompiler, find, native, revision
 from droidheaders.ui import printable
 
 _PREBUILTS = "https://android.googlesource.com/platform/prebuilts/clang/host/linux-x86"
 
 _OLD_CLANG = 11  # no Debian or Ubuntu of today has older ones
-_RANDSTRUCT = ("CONFIG_RANDSTRUCT", "CONFIG_GCC_PLUGIN_RANDSTRUCT")
 _LLVM = (5, 4)  # make LLVM=1: 5.7, and the stable 5.4
 _LLVM_SUFFIX = (5, 18)  # make LLVM=-14, LLVM=/where/it/is/
 _KCFI = (6, 1)  # -fsanitize=kcfi in place of jump tables: the top Makefile of 6.1
@@ -195,7 +195,7 @@ def _unsound(
     if built_by.family == "gcc" and kasan == "y":
         # KASAN_ABI_VERSION by version in include/linux/compiler-gcc.h, mm/kasan/kasan.h.
         reasons.append("KASAN: each gcc describes globals to it in its own way")
-    if any(config.get(name) == "y" for name in _RANDSTRUCT):
+    if shuffled(config):
         reasons.append("RANDSTRUCT: the compiler shuffles structures, by that build's seed")
     if cfi := _cfi(config):
         what = "hash types" if _numbers(release) >= _KCFI else "number types for jump tables"

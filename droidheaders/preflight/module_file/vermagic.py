@@ -5,7 +5,7 @@ from __future__ import annotations
 from droidheaders.kernel.identity import KernelIdentity
 from droidheaders.objects.module import Module
 from droidheaders.preflight.answer import Answer
-from droidheaders.preflight.asking import modversions, on
+from droidheaders.preflight.asking import modversions, on, shuffled
 from droidheaders.preflight.module_file.insmod import EXEC_FORMAT
 from droidheaders.preflight.target import Target
 from droidheaders.ui import printable
@@ -115,14 +115,13 @@ def randstruct(module: Module, target: Target) -> Answer:
     """Answer whether structures are shuffled: without the seed they cannot be built alike."""
     name = "randstruct"
     ours, theirs = _seed(module.info("vermagic")), _seed(target.vermagic)
-    options = ("RANDSTRUCT", "RANDSTRUCT_FULL", "RANDSTRUCT_PERFORMANCE", "GCC_PLUGIN_RANDSTRUCT")
-    shuffled = next((o for o in options if on(target, o)), "")
+    option = shuffled(target.config)
     if ours and theirs and ours != theirs:
         return Answer(name, "no", "its structures are shuffled by another seed than the kernel's")
     if ours and theirs:
         return Answer(name, "yes", "structures are shuffled by the same seed")
-    if shuffled or theirs:
-        return _shuffled(f"the kernel shuffles structures ({shuffled or theirs})", bool(ours))
+    if option or theirs:
+        return _shuffled(f"the kernel shuffles structures ({option or theirs})", bool(ours))
     if ours:
         return Answer(name, "no", "its structures are shuffled, and the kernel's are not", _REBUILD)
     if target.config is None and not target.vermagic:
