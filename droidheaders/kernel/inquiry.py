@@ -75,11 +75,7 @@ else slurp() { cat $1; }; fi
 m told; for f in @TOLD; do [ -r $f ] && echo "= $f" && slurp $f; done
 m user_context; line /proc/self/attr/current
 m places; for f in @PLACES; do state $f; done
-m user_modules; for d in @ROOTS; do
-  for f in $d/kheaders.ko* $d/*/kheaders.ko* $d/*/kernel/kernel/kheaders.ko*; do
-    [ -e "$f" ] && state "$f"
-  done
-done
+m user_modules; kheaders
 m config; [ -r @CONFIG ] && dd if=@CONFIG bs=64k 2>/dev/null
 m module; for d in @ROOTS; do
   for f in $d/*.ko $d/*/kernel/kernel/*.ko; do
@@ -170,6 +166,10 @@ class Inquiry:
     su: str
     module_path: str
     module: bytes
+
+    def has(self, path: str) -> bool:
+        """Tell whether one of `files` is there, be it readable or not."""
+        return self.files.get(path) in ("readable", "denied")
 
     @property
     def debuggable(self) -> bool:

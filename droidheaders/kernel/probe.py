@@ -52,8 +52,18 @@ state() {
   elif [ -e "$1" ] || listed "$1"; then echo "denied $1"
   else echo "absent $1"; fi
 }
+kheaders() {
+  for d in @ROOTS; do
+    for f in $d/kheaders.ko* $d/*/kheaders.ko* $d/*/kernel/kernel/kheaders.ko*; do
+      [ -e "$f" ] && state "$f"
+    done
+  done
+}
 """
-"""What the questions are asked with: `m KEY` begins an answer, `state FILE` is one."""
+"""What the questions are asked with.
+
+`m KEY` begins an answer, `state FILE` is one, `kheaders` is one a module that holds headers.
+"""
 
 QUESTIONS = r"""
 m uname
@@ -68,11 +78,7 @@ m notes; dd if=/sys/kernel/notes 2>/dev/null
 m kheaders; [ -d /sys/module/kheaders ] && echo loaded
 m kheaders_notes; f=/sys/module/kheaders/notes/.note.gnu.build-id; [ -r $f ] && cat $f
 m archives; for f in @ARCHIVES; do state $f; done
-m modules; for d in @ROOTS; do
-  for f in $d/kheaders.ko* $d/*/kheaders.ko* $d/*/kernel/kernel/kheaders.ko*; do
-    [ -e "$f" ] && state "$f"
-  done
-done
+m modules; kheaders
 m files; for f in @FILES; do state $f; done
 m selinux; f=/sys/fs/selinux/enforce; if [ -r $f ]; then line $f; else getenforce; fi
 m context; line /proc/self/attr/current

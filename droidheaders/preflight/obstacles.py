@@ -108,17 +108,14 @@ def _seen(facts: Facts, option: str) -> bool:
     """Tell whether what an option brings is there."""
     if facts.inquiry is None or option not in _EVIDENCE:
         return False
-    files = facts.inquiry.files
-    return any(
-        files.get(f"{root}/{_EVIDENCE[option]}") in ("readable", "denied") for root in TRACEFS
-    )
+    return any(facts.inquiry.has(f"{root}/{_EVIDENCE[option]}") for root in TRACEFS)
 
 
 def _types(facts: Facts, kind: ProgramType) -> Obstacle | None:
     """Its own BTF: libbpf finds there what such a program attaches to."""
     if not kind.btf:
         return None
-    if facts.inquiry is not None and facts.inquiry.files.get(BTF) in ("readable", "denied"):
+    if facts.inquiry is not None and facts.inquiry.has(BTF):
         return None
     value = facts.option("DEBUG_INFO_BTF")
     if value == "y" and facts.inquiry is None:

@@ -48,15 +48,14 @@ def _bpffs(facts: Facts) -> Answer:
 
 def _types(facts: Facts) -> list[Answer]:
     inquiry = facts.inquiry
-    state = inquiry.files.get(BTF) if inquiry else None
-    if state in ("readable", "denied"):
+    if inquiry is not None and inquiry.has(BTF):
         return [Answer("btf", "yes", BTF)]
     if facts.bundle is not None and "btf" in facts.bundle.parts:
         return [Answer("btf", "yes", f"btf in {facts.bundle.name}")]
     value = facts.option("DEBUG_INFO_BTF")
     if value == "y" and inquiry is None:
         return [Answer("btf", "yes", "CONFIG_DEBUG_INFO_BTF=y")]
-    if state is None and value is None:
+    if value is None and (inquiry is None or BTF not in inquiry.files):
         return []
     why = "CONFIG_DEBUG_INFO_BTF is not set" if value == "n" else f"{BTF} is not there"
     return [Answer("btf", "risky", f"{why}: CO-RE programs need types from elsewhere")]
