@@ -12,21 +12,19 @@ from pathlib import Path
 from typing import Literal
 
 from droidheaders.errors import UsageError
-from droidheaders.headers import wrapping
+from droidheaders.headers import inflate, wrapping
 from droidheaders.headers.image import KernelImage, read_kernel
-from droidheaders.headers.inflate import inflated
 from droidheaders.headers.limits import ArchiveError
 from droidheaders.kernel import ikconfig
 from droidheaders.kernel.kconfig import Kconfig
+from droidheaders.objects.elf import EM_BPF
 from droidheaders.recognising import copied, unwrapped
 from droidheaders.ui import printable
 
 Kind = Literal["module", "bpf", "config", "image", "symvers"]
 
-_EM_BPF = 247
 _HEAD = 64 << 10
 _TEXT = 64 << 20  # configurations have 300 KB, a Module.symvers 2 MB
-_GZIP = b"\x1f\x8b\x08"
 _SYMVERS = re.compile(rb"0x[0-9a-f]{8}\t\S+\t")
 _OPTION = re.compile(b"CONFIG_|C\0O\0N\0F\0I\0G\0_|\0C\0O\0N\0F\0I\0G\0_")
 _HINT = "give a .ko, a BPF object, a .config, a config.gz, a kernel image or a Module.symvers"
@@ -85,17 +83,19 @@ def _examine(file: Path, workshop: Path) -> Examined:
 
 def _kind(head: bytes) -> Kind | None:
     if head.startswith(b"\x7fELF") and wrapping.is_module(head):
-        return "bpf" if int.from_bytes(head[18:20], "little") == _EM_BPF else "module"
+        return "bpf" if int.from_bytes(head[18:20], "little") == EM_BPF else "module"
     return "symvers" if _SYMVERS.match(head) else None
 
 
 def _is_configuration(view: memoryview, head: bytes) -> bool:
     """Tell whether this is a configuration, as text or compressed as /proc/config.gz is."""
-    if head.startswith(_GZIP):
+    if inflate.name(head) == "gzip":
         with suppress(ArchiveError):
-            head = next(inflated(view) or iter(()), b"")[:_HEAD]
+            head = next(inflate.inflated(view) or iter(()), b"")[:_HEAD]
     return _OPTION.search(head) is not None and not head.startswith(b"\x7fELF")
 
 
 def _plain(view: memoryview) -> bytes:
-    return ikconfig.decompress(bytes(view)) if view[:3] == _GZIP else bytes(view[:_TEXT])
+    if inflate.name(bytes(view[:6])) == "gzip":
+        return ikconfig.decompress(bytes(view))
+    return bytes(view[:_TEXT])
