@@ -34,12 +34,12 @@ from droidheaders.cache import Bundle, Cache
 from droidheaders.cache.space import measure as measure_space
 from droidheaders.cache.space import on_disk
 from droidheaders.cache.verify import damage
+from droidheaders.debian.mirror import mirror
+from droidheaders.debian.packages import Packages
+from droidheaders.debian.packages import unpack as unpack_packages
+from droidheaders.debian.place import cache_dir
 from droidheaders.errors import DroidheadersError
 from droidheaders.guest import kernel, kheaders, recipes
-from droidheaders.guest.data import cache_dir
-from droidheaders.guest.mirror import mirror
-from droidheaders.guest.packages import Packages
-from droidheaders.guest.packages import unpack as unpack_packages
 from droidheaders.headers.limits import Limits
 from droidheaders.headers.tar import members
 from droidheaders.headers.unpack import unpack

@@ -1,20 +1,10 @@
-"""Where a guest's files are: what is cached, what is running."""
+"""Where it is written which guests are running."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from droidheaders import state
-
-
-def cache_dir() -> Path:
-    """Return where packages and built images are kept (DROIDHEADERS_GUEST_CACHE overrides)."""
-    if override := os.environ.get("DROIDHEADERS_GUEST_CACHE"):
-        return Path(override).absolute()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("droidheaders") / "guest"
 
 
 def state_dir() -> Path:

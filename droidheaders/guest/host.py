@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import platform
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from droidheaders.debian.arch import TRIPLE, host_arch
+from droidheaders.debian.packages import KEYRING
 from droidheaders.errors import DroidheadersError
-
-MACHINE = {"amd64": "x86_64", "x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
-"""Our name of an architecture, by what platform.machine() or dpkg call it."""
-
-DEBIAN_ARCH = {"x86_64": "amd64", "arm64": "arm64"}
-
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 _COMMON = {
     "adb": "adb",
@@ -57,20 +51,10 @@ HOST_PACKAGES: Mapping[str, tuple[str, ...]] = {
 
 BUILD = ("apt-get", "dpkg-deb", KEYRING, "make", "secilc")
 
-_TRIPLE = {"arm64": "aarch64-linux-gnu", "x86_64": "x86_64-linux-gnu"}
-
-
-def host_arch() -> str:
-    """Return "x86_64" or "arm64"; raises DroidheadersError on any other host."""
-    machine = platform.machine().lower()
-    if machine not in MACHINE:
-        raise DroidheadersError(f"guests cannot be built or started on {machine} hosts")
-    return MACHINE[machine]
-
 
 def cross_prefix(arch: str) -> str:
     """Return CROSS_COMPILE for a guest of `arch`: empty when the host's own compiler will do."""
-    return "" if arch == host_arch() else f"{_TRIPLE[arch]}-"
+    return "" if arch == host_arch() else f"{TRIPLE[arch]}-"
 
 
 def qemu_binary(arch: str) -> str:
@@ -81,7 +65,7 @@ def qemu_binary(arch: str) -> str:
 def builders(arch: str) -> tuple[str, ...]:
     """Return what setting up a guest of `arch` needs."""
     elf = ("libelf.so.1",) if arch == "x86_64" else ()
-    libc = f"/usr/{'lib/' if arch == host_arch() else ''}{_TRIPLE[arch]}"
+    libc = f"/usr/{'lib/' if arch == host_arch() else ''}{TRIPLE[arch]}"
     libc += "/libc.a" if arch == host_arch() else "/lib/libc.a"
     return (*BUILD, f"{cross_prefix(arch)}gcc", *elf, libc)
 

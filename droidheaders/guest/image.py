@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from droidheaders.debian.arch import DEBIAN_ARCH
+from droidheaders.debian.mirror import mirror
+from droidheaders.debian.packages import Packages, unpack
+from droidheaders.debian.place import cache_dir, locked
 from droidheaders.errors import UsageError
 from droidheaders.guest import host, initrd, kernel, modules, userland
-from droidheaders.guest.data import cache_dir
-from droidheaders.guest.mirror import mirror
-from droidheaders.guest.packages import Packages, unpack
 from droidheaders.guest.recipes import Recipe
 from droidheaders.ui import ui
 
@@ -48,7 +46,7 @@ def setup(recipe: Recipe, asked_mirror: str | None = None, *, update: bool = Fal
     if done and not update:
         return done
     host.require(host.builders(recipe.arch))
-    with _locked():
+    with locked():
         place = _userland(recipe.arch, asked_mirror)
         built = None if update else kernel.cached(recipe, cache_dir())
         if built is None:
@@ -79,7 +77,7 @@ def custom(
         if not is_right:
             raise UsageError(f"there is no {what} {path}", hint=f"ls {path and path.parent}")
     host.require(host.builders(recipe.arch))
-    with _locked():
+    with locked():
         place = _userland(recipe.arch, asked_mirror)
     boot = modules.with_dependencies(modules_dir, kernel.BOOT_MODULES) if modules_dir else []
     part = into / "custom.cpio"
@@ -120,7 +118,7 @@ def _userland(arch: str, asked_mirror: str | None) -> Path:
 
 
 def _fetch_userland(arch: str, url: str, into: Path) -> None:
-    debian = host.DEBIAN_ARCH[arch]
+    debian = DEBIAN_ARCH[arch]
     files = []
     for suite in (USERLAND_SUITE, ADBD_SUITE):
         packages = Packages(cache_dir(), url, [suite], arch)
@@ -132,16 +130,3 @@ def _fetch_userland(arch: str, url: str, into: Path) -> None:
 
 def _suite(name: str) -> str:
     return ADBD_SUITE if name.startswith(("adbd", "android-")) else USERLAND_SUITE
-
-
-@contextmanager
-def _locked() -> Iterator[None]:
-    """Let one setup at a time into the cache: apt's directories and the results in it."""
-    cache_dir().mkdir(parents=True, exist_ok=True)
-    with (cache_dir() / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            ui.say("waiting for another setup to end")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from droidheaders.debian.arch import DEBIAN_ARCH, host_arch
+from droidheaders.debian.packages import Package, Packages, unpack
 from droidheaders.errors import DroidheadersError
 from droidheaders.guest import kheaders, modules
-from droidheaders.guest.host import DEBIAN_ARCH, host_arch
 from droidheaders.guest.initrd import kernel_part
-from droidheaders.guest.packages import Package, Packages, unpack
 from droidheaders.guest.recipes import Recipe
 from droidheaders.ui import ui
 

@@ -8,8 +8,9 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from droidheaders.debian.arch import host_arch
 from droidheaders.guest.data import state_dir
-from droidheaders.guest.host import host_arch, qemu_binary
+from droidheaders.guest.host import qemu_binary
 from droidheaders.guest.process import boot_id
 from droidheaders.guest.qmp import SOCKET
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from droidheaders.debian.arch import DEBIAN_ARCH
 from droidheaders.errors import DroidheadersError, UsageError
-from droidheaders.guest.host import DEBIAN_ARCH
 from droidheaders.shipped import emulator_dir
 
 DEFAULT = "6.1-arm64"

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from droidheaders.debian.arch import TRIPLE
 from droidheaders.errors import DroidheadersError
 from droidheaders.guest.cpio import CpioWriter
 from droidheaders.guest.host import cross_prefix, require
@@ -55,7 +56,6 @@ TOOLS = ("secilc",)
 """What building the userland needs on the host beside a compiler."""
 
 _ABI = {"arm64": "arm64-v8a", "x86_64": "x86_64"}
-_TRIPLE = {"arm64": "aarch64-linux-gnu", "x86_64": "x86_64-linux-gnu"}
 _MUSL = {"arm64": "aarch64-linux-musl", "x86_64": "x86_64-linux-musl"}
 _LOADER = {"arm64": "lib/ld-linux-aarch64.so.1", "x86_64": "lib64/ld-linux-x86-64.so.2"}
 
@@ -214,7 +214,7 @@ def _add_packages(tree: _Tree, arch: str, root: Path) -> None:
                 return
         raise DroidheadersError(f"the packages for {arch} guests lack {places[0]}")
 
-    triple = _TRIPLE[arch]
+    triple = TRIPLE[arch]
     take([f"lib/{triple}/{Path(_LOADER[arch]).name}"], _LOADER[arch], 0o755)
     for name in _LIBRARIES:
         take([f"usr/lib/{triple}/{name}", f"lib/{triple}/{name}"], f"lib/{triple}/{name}")

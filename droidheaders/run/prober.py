@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
 from droidheaders.adb.shell import last_line
+from droidheaders.debian.arch import TRIPLE
 from droidheaders.errors import DroidheadersError, UnsupportedError
 from droidheaders.run.scratch import scratch
 from droidheaders.shipped import emulator_dir
@@ -33,7 +34,6 @@ TYPES = (
 """What is asked about, in the order of the answers."""
 
 _ARCH = {"aarch64": "arm64", "x86_64": "x86_64"}
-_TRIPLE = {"arm64": "aarch64-linux-gnu", "x86_64": "x86_64-linux-gnu"}
 _FLAGS = (
     *("-std=gnu11", "-Os", "-ffreestanding", "-nostdlib", "-static", "-fno-pie", "-s"),
     *("-fno-stack-protector", "-fno-strict-aliasing", "-fno-asynchronous-unwind-tables"),
@@ -158,7 +158,7 @@ def build(arch: str) -> Path:
 
 def _compiler(arch: str) -> list[str]:
     """Return how a C compiler for `arch` is called; DroidheadersError when there is none."""
-    triple = _TRIPLE[arch]
+    triple = TRIPLE[arch]
     native = platform.system() == "Linux" and _ARCH.get(platform.machine()) == arch
     for name in (f"{triple}-gcc", *(("gcc",) if native else ())):
         if gcc := shutil.which(name):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
+from droidheaders.debian.arch import TRIPLE
 from droidheaders.errors import DroidheadersError
 from droidheaders.guest import userland
 
@@ -39,7 +40,7 @@ def entries(archive: bytes) -> dict[str, Entry]:
 
 def packages(root: Path, arch: str) -> Path:
     """What `build` takes from packages, each file holding its own name."""
-    triple, musl = userland._TRIPLE[arch], userland._MUSL[arch]
+    triple, musl = TRIPLE[arch], userland._MUSL[arch]
     paths = [
         f"lib/{triple}/{Path(userland._LOADER[arch]).name}",
         *(f"usr/lib/{triple}/{name}" for name in userland._LIBRARIES),

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from droidheaders.guest import data, image, kernel, recipes
+from droidheaders.debian.place import cache_dir
+from droidheaders.guest import image, kernel, recipes
 from droidheaders.headers import clang
 from droidheaders.headers.usable import Usability, assess
 from tests.kernels import KERNELS
@@ -298,7 +299,7 @@ def test_headers_of_another_configuration(root: Path, config: bytes, differing: 
 def test_real_headers_are_usable(tmp_path: Path, name: str) -> None:
     """With the configuration that the same kernel's /proc/config.gz holds."""
     image.setup(recipes.load(name))
-    built = kernel.cached(recipes.load(name), data.cache_dir())
+    built = kernel.cached(recipes.load(name), cache_dir())
     assert built
     archive = built.directory / "kheaders.tar.xz"
     subprocess.run(["tar", "xJf", archive, "-C", tmp_path], check=True)

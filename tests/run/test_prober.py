@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from droidheaders.adb import Device
+from droidheaders.debian.arch import TRIPLE
 from droidheaders.errors import DroidheadersError, UnsupportedError
 from droidheaders.headers.clang import Clang
 from droidheaders.run import prober
@@ -70,7 +71,7 @@ def test_no_compiler_has_anything_to_say_about_it(arch: str) -> None:
     subprocess.run([*command, "-o", "/dev/null", str(source)], check=True)
     clang = Clang.find()
     if clang:
-        clang_command = [clang.path, f"--target={prober._TRIPLE[arch]}", *command[1:], "-c"]
+        clang_command = [clang.path, f"--target={TRIPLE[arch]}", *command[1:], "-c"]
         clang_command = [flag for flag in clang_command if not flag.startswith("-Wl,")]
         clang_command += ["-Wno-unused-command-line-argument", "-o", "/dev/null", str(source)]
         subprocess.run(clang_command, check=True)

@@ -34,8 +34,8 @@ def mirror(asked: str | None = None) -> str:
     )
     if not found:
         raise DroidheadersError(
-            "this host's apt has no Debian mirror to take guest packages from",
-            "sudo apt-get install debootstrap, which knows one, or setup with --mirror URL",
+            "this host's apt has no Debian mirror to take packages from",
+            "sudo apt-get install debootstrap, or set DROIDHEADERS_MIRROR to a URL",
         )
     return found
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from droidheaders.debian import mirror, packages
 from droidheaders.errors import DroidheadersError, UsageError
-from droidheaders.guest import mirror, packages
 
 DEBIAN = """\
 http://mirror.example/debian/|Debian|Debian
@@ -78,7 +78,7 @@ def test_a_host_without_a_debian_mirror_is_told(
     monkeypatch.setattr(mirror, "_DEBOOTSTRAP", tmp_path / "none")
     with pytest.raises(DroidheadersError, match="no Debian mirror") as caught:
         mirror.mirror()
-    assert "--mirror URL" in caught.value.hint
+    assert "DROIDHEADERS_MIRROR" in caught.value.hint
 
 
 def test_debootstrap_knows_a_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from droidheaders.debian.arch import DEBIAN_ARCH, host_arch
 from droidheaders.errors import DroidheadersError
-from droidheaders.guest.host import DEBIAN_ARCH, KEYRING, host_arch
 from droidheaders.ui import ui
+
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 # What a host's apt needs to get at a mirror at all: proxies, certificates, time-outs. The rest of
 # its configuration is for its own directories, such as the clean-up of /var/cache in containers.
@@ -101,7 +103,7 @@ def parse_show(text: str) -> Package:
 
 
 class Packages:
-    """The packages of some suites of a mirror, for the host's architecture and a guest's."""
+    """The packages of some suites of a mirror, for the host's architecture and a device's."""
 
     def __init__(self, cache: Path, mirror: str, suites: Sequence[str], arch: str) -> None:
         host = DEBIAN_ARCH[host_arch()]
@@ -143,7 +145,7 @@ class Packages:
         if missing := [name for name in names if name not in found]:
             raise DroidheadersError(
                 f"{', '.join(self._suites)} on this mirror has no {', '.join(missing)} for {arch}",
-                hint="droidheaders emulator setup --mirror URL",
+                hint="set DROIDHEADERS_MIRROR to the URL of another mirror",
             )
         return [found[name] for name in names]
 
@@ -214,8 +216,8 @@ class Packages:
                     done = float(match[1])
         if process.returncode:
             raise DroidheadersError(
-                f"apt could not fetch guest packages: {_reason(log.read_text())}",
-                hint="droidheaders emulator setup --mirror URL",
+                f"apt could not fetch packages: {_reason(log.read_text())}",
+                hint="set DROIDHEADERS_MIRROR to the URL of another mirror",
             )
 
 

@@ -1,0 +1,1 @@
+"""Packages of Debian, fetched and unpacked without root: parts of guests, libraries of devices."""
