@@ -157,6 +157,11 @@ def stop(instance: Instance) -> None:
             f"the guest {instance.name} is still being set up", hint=f"kill {instance.pid}"
         )
     with uninterrupted():
+        if words := "" if instance.alive else console.last_words(console.read(instance.console)):
+            kept = instance.keep_console()
+            ui.warn(
+                f"the guest {instance.name} ended by itself: {words} (its console is in {kept})"
+            )
         # before the end: the server tries to get back a device that goes away by itself, and
         # meanwhile lists it now and then (AOSP client/transport.cpp, ReconnectHandler)
         _disconnect(instance)

@@ -29,6 +29,10 @@ _MACHINE = {"arm64": "virt", "x86_64": "q35"}
 # Not cmpxchg16b: QEMU 7.2 computes the flags it leaves from a stale state, after which pushf pushes
 # garbage and iret faults: slab allocation in 6.12 kills one boot in three that way.
 _EMULATED_CPU = {"arm64": "cortex-a72", "x86_64": "max,-cx16"}
+# One thread for both processors of an x86 guest: with two, one may translate the int3 that the
+# other has put over code and taken away again (text_poke_bp_batch(), arch/x86/kernel/alternative.c)
+# and dies of it: one in fifty attachments of all kinds of BPF program.
+_THREADS = {"arm64": "multi", "x86_64": "single"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def command(machine: Machine, directory: Path, port: int, accel: str) -> list[st
     return [
         *(qemu_binary(arch), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-machine", _MACHINE[arch] + (",gic-version=host" if _arm_kvm(arch, accel) else "")),
-        *("-accel", "kvm" if accel == "kvm" else "tcg,thread=multi"),
+        *("-accel", "kvm" if accel == "kvm" else f"tcg,thread={_THREADS[arch]}"),
         *("-cpu", cpu, "-m", f"{machine.memory}M", "-smp", str(machine.cpus)),
         *("-kernel", str(machine.kernel), "-initrd", str(machine.initrd), "-append", append),
         *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:5555"),

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from droidheaders.adb import Selector, Server
-from droidheaders.errors import UsageError
+from droidheaders.errors import DroidheadersError, UsageError
 from droidheaders.guest import image, instance, process, qemu, recipes
 from droidheaders.guest.boot import StartError, StartTimeoutError
 from droidheaders.guest.guest import Guest, stop
@@ -173,6 +173,22 @@ def test_a_guest_outlives_its_command_and_goes_stale(state: Path, adb: Server) -
     assert "droidheaders: adbd" in run([*command, "console", ARM]).stdout
     stop(instance.find(ARM))
     assert nothing_is_left(state, one, adb)
+
+
+def test_the_console_of_a_guest_that_panicked_is_kept(
+    state: Path, adb: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Guest.start(ARM, persona="su", server=adb) as guest:
+        device = adb.select(Selector(serial=guest.serial))
+        with device.privileged() as root, pytest.raises(DroidheadersError):
+            root.shell("echo c >/proc/sysrq-trigger", timeout=10)
+        assert process.wait_gone(guest.instance.pid, guest.instance.started, 10)
+    assert "ended by itself: Kernel panic - not syncing: sysrq triggered crash" in (
+        capsys.readouterr().err
+    )
+    [kept] = state.glob("failed/*.log")
+    assert "sysrq: Trigger a crash" in kept.read_text()
+    assert nothing_is_left(state, guest.instance, adb)
 
 
 def test_a_port_that_was_taken_since_is_replaced(
