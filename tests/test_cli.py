@@ -98,17 +98,26 @@ def test_a_group_alone_shows_its_help(
     assert err.startswith("Usage: droidheaders")
 
 
+@pytest.mark.parametrize(
+    ("ended", "status", "said"),
+    [(KeyboardInterrupt(), 130, "interrupted\n"), (SystemExit(143), 143, "")],
+    ids=["Ctrl-C", "SIGTERM"],
+)
 def test_what_goes_wrong_while_interrupted_is_an_interrupt(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    ended: BaseException,
+    status: int,
+    said: str,
 ) -> None:
     def interrupted(*_: object) -> None:
         try:
-            raise KeyboardInterrupt
+            raise ended
         finally:
             raise DroidheadersError("the device is gone, so nothing could be undone")
 
     monkeypatch.setattr("droidheaders.cli.settings.Settings.cache", interrupted)
-    assert call(capsys, "cache", "list") == (130, "", "interrupted\n")
+    assert call(capsys, "cache", "list") == (status, "", said)
 
 
 def test_usage_as_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,6 +42,7 @@ cache.app.command()(exchange.export)
 app.add_typer(emulator.app, name="emulator")
 
 _INTERRUPTED = 130
+_TERMINATED = 128 + signal.SIGTERM
 
 # click's exceptions are vendored in some releases of typer and imported in others.
 _ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -132,8 +133,8 @@ def run(argv: list[str] | None = None) -> None:
 
 def _status(error: BaseException, as_json: bool) -> int:
     """Say what went wrong and return the documented status; a bug of ours is raised again."""
-    if isinstance(error, typer.Abort) or _while_interrupted(error):
-        return _INTERRUPTED
+    if status := _INTERRUPTED if isinstance(error, typer.Abort) else _while_ended(error):
+        return status
     if isinstance(error, DroidheadersError):
         return _fail(error, as_json)
     if isinstance(error, _ClickException):
@@ -144,13 +145,18 @@ def _status(error: BaseException, as_json: bool) -> int:
     raise error
 
 
-def _while_interrupted(error: BaseException | None) -> bool:
-    """Tell whether this is Ctrl-C, or went wrong while Ctrl-C was being obeyed."""
+def _while_ended(error: BaseException | None) -> int:
+    """Return the status of Ctrl-C or SIGTERM when this is one, or went wrong while it was obeyed.
+
+    A clean-up that fails then is taken up by the next run, from the journal. Else returns 0.
+    """
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
-            return True
+            return _INTERRUPTED
+        if isinstance(error, SystemExit) and error.code == _TERMINATED:
+            return _TERMINATED
         error = error.__context__
-    return False
+    return 0
 
 
 def hoist(arguments: list[str]) -> list[str]:
@@ -198,4 +204,4 @@ def _usage(error: Any, as_json: bool) -> int:
 
 def _terminated(signum: int, _frame: FrameType | None) -> None:
     signal.signal(signum, signal.SIG_IGN)  # once is enough: the clean-up must not be cut short
-    raise SystemExit(128 + signum)
+    raise SystemExit(_TERMINATED)
