@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from resource import RLIMIT_AS, RLIMIT_CORE, RLIMIT_CPU, RLIMIT_FSIZE, prlimit
 
+from droidheaders.headers.layout import include_order
 from droidheaders.ui import printable
 
 _NAMES = (*(f"clang-{version}" for version in range(22, 13, -1)), "clang")
@@ -86,13 +87,9 @@ class Clang:
         return Findings(missing, errors)
 
     def _flags(self, view: str, arch: str, target: str) -> list[str]:
-        """The include order is LINUXINCLUDE of the kernel's top Makefile."""
-        places = [f"arch/{arch}/include", f"arch/{arch}/include/generated", "include"]
-        places += [f"arch/{arch}/include/uapi", f"arch/{arch}/include/generated/uapi"]
-        places += ["include/uapi", "include/generated/uapi"]
         return [
             *("-x", "c", f"--target={target}", "-nostdinc", "-isystem", f"{view}.clang"),
-            *(f"-I{view}/{place}" for place in places),
+            *(f"-I{view}/{place}" for place in include_order(arch)),
             *("-include", "linux/kconfig.h", "-D__KERNEL__", "-D__BPF_TRACING__"),
             *(f"-D__TARGET_ARCH_{arch}", '-DKBUILD_MODNAME="droidheaders"'),
             *("-w", "-fno-caret-diagnostics", "-fno-color-diagnostics", "-fno-crash-diagnostics"),

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from droidheaders.headers import layout
 from droidheaders.headers.clang import Clang, ClangError, Findings
+from droidheaders.headers.layout import AUTOCONF
 from droidheaders.kernel.kconfig import Kconfig
 from droidheaders.ui import printable
 
 _NAMED = 20  # what is missing beyond this is counted
-_AUTOCONF = "include/generated/autoconf.h"
 
 # What every kernel build makes before it compiles anything (`prepare` in its Makefiles), since
 # before 5.2; seen in 5.10, 6.1 and 6.12. compile.h is made later, and not in every archive.
 _GENERATED = (
     "include/generated/asm-offsets.h",
-    _AUTOCONF,
+    AUTOCONF,
     "include/generated/bounds.h",
     "include/generated/timeconst.h",
     "include/generated/uapi/linux/version.h",
@@ -50,12 +50,11 @@ def assess(root: Path, arch: str, config: bytes | None = None) -> Usability:
     `config` is the running kernel's, where it is known: headers that were made with another one
     have other structures. Raises OSError from the disk. Takes 0.2 s where there is a clang.
     """
-    if not (root / "arch" / arch).is_dir() and (root / "arch/arm64").is_dir():
-        arch = "arm64"  # a 32-bit shell sees armv8l (personality(2))
+    arch = layout.real_arch(root, arch)
     absent = [name for name in _GENERATED if not (root / name).is_file()]
     if not any((root / "arch" / arch / "include/generated").glob("**/*.h")):
         absent.append(f"arch/{arch}/include/generated/*.h")
-    defined = _defined(root)
+    defined = layout.defined(root)
     if config is not None:
         absent += _contradictions(config, defined)
     clang = Clang.find()
@@ -73,38 +72,14 @@ def assess(root: Path, arch: str, config: bytes | None = None) -> Usability:
 def _preprocess(clang: Clang | None, root: Path, arch: str, defined: dict[str, str]) -> Findings:
     if clang is None:
         raise ClangError("is not on this host")
-    target, defines = _target(arch, defined)
-    found = clang.preprocess(root, arch, target, defines, _INCLUDES)
+    target = layout.target(arch, defined)
+    if target is None:
+        raise ClangError(f"was not asked: there are no known flags for {arch}")
+    found = clang.preprocess(root, arch, target.triple, target.defines, _INCLUDES)
     for error in found.errors:
         if error.startswith("include/linux/compiler-clang.h:") and "too old" in error:
             raise ClangError(f"is not what these headers take: {error}")
     return found
-
-
-def _target(arch: str, defined: dict[str, str]) -> tuple[str, tuple[str, ...]]:
-    """Return clang's name of the target, and what the kernel's Makefiles define for headers."""
-    wide = "CONFIG_64BIT" in defined
-    if arch == "arm64":
-        return "aarch64-linux-gnu", ()
-    if arch == "x86":
-        # Without it asm/ftrace.h is an #error.
-        traced = ("-DCC_USING_FENTRY",) if "CONFIG_FUNCTION_TRACER" in defined else ()
-        return ("x86_64-linux-gnu" if wide else "i386-linux-gnu"), traced
-    if arch == "riscv":
-        return ("riscv64-linux-gnu" if wide else "riscv32-linux-gnu"), ()
-    if arch == "arm":
-        version = next((v for v in "67" if f"CONFIG_CPU_32v{v}" in defined), "7")
-        return "arm-linux-gnueabi", (f"-D__LINUX_ARM_ARCH__={version}",)
-    raise ClangError(f"was not asked: there are no known flags for {arch}")
-
-
-def _defined(root: Path) -> dict[str, str]:
-    """Return what autoconf.h defines: 1 for y, CONFIG_*_MODULE for m, nothing for n."""
-    try:
-        text = (root / _AUTOCONF).read_text("utf-8", "replace")
-    except FileNotFoundError:
-        return {}
-    return dict(re.findall(r"^#define (CONFIG_\w+) (.*)$", text, re.MULTILINE | re.ASCII))
 
 
 def _contradictions(config: bytes, defined: dict[str, str]) -> list[str]:
@@ -128,7 +103,7 @@ def _contradictions(config: bytes, defined: dict[str, str]) -> list[str]:
     if not wrong or not defined:
         return []
     which = ", ".join(wrong[:3]) + (", …" if len(wrong) > 3 else "")
-    return [f"{_AUTOCONF} of the kernel's configuration: {len(wrong)} options differ ({which})"]
+    return [f"{AUTOCONF} of the kernel's configuration: {len(wrong)} options differ ({which})"]
 
 
 def _usability(missing: list[str], checked_with: str, unchecked: str = "") -> Usability:
