@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from droidheaders import __version__
+from droidheaders.build import pkgconfig
 from droidheaders.cache import Bundle, Cache, Staging
 from droidheaders.headers import verify
 from droidheaders.headers.unpack import Unpacked
@@ -63,6 +64,7 @@ def commit(
     for warning in warnings:
         ui.warn(f"{source}: {printable(warning)}")
     named = compiler.of_banner(banner)
+    pkgconfig.write(staging.path, kernel)
     config = staging.path / "config"
     usability = assess(
         staging.headers, kernel.arch, config.read_bytes() if config.exists() else None

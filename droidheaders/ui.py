@@ -44,18 +44,18 @@ class Ui:
         self.say(f"{self.paint('warning:', '33')} {text}")
 
     def paint(self, text: str, sgr: str, file: TextIO | None = None) -> str:
-        """Colour `text` when `file` takes it: stderr, unless it is to go elsewhere.
+        """Colour `text` when `file` takes it: stderr, unless it is to go elsewhere."""
+        return f"\x1b[{sgr}m{text}\x1b[0m" if self.takes_color(file) else text
 
-        NO_COLOR, TERM=dumb and --color are respected.
-        """
-        on = self.color
-        if on is None:
-            on = (
-                (file or sys.stderr).isatty()
-                and not os.environ.get("NO_COLOR")
-                and os.environ.get("TERM") != "dumb"
-            )
-        return f"\x1b[{sgr}m{text}\x1b[0m" if on else text
+    def takes_color(self, file: TextIO | None = None) -> bool:
+        """Tell whether `file`, or else stderr, is to have colour: by --color, NO_COLOR and TERM."""
+        if self.color is not None:
+            return self.color
+        return (
+            (file or sys.stderr).isatty()
+            and not os.environ.get("NO_COLOR")
+            and os.environ.get("TERM") != "dumb"
+        )
 
     def shows_progress(self) -> bool:
         """Tell whether progress bars are wanted: asked for, else when stderr is a terminal."""

@@ -42,6 +42,16 @@ class Server:
         with mapped(self, "asking its version"), self._ready() as connection:
             return int(connection.query("host:version"), 16)
 
+    def listens(self) -> bool:
+        """Tell whether something listens there; unlike all else here, this starts no server."""
+        import socket
+
+        try:
+            socket.create_connection((self.endpoint.host, self.endpoint.port), self.timeout).close()
+        except OSError:
+            return False
+        return True
+
     def ensure_running(self) -> None:
         """Start the server if nothing listens there; raises NoDeviceError if that is impossible."""
         with mapped(self, "connecting"):

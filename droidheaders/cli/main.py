@@ -14,7 +14,18 @@ from typing import Annotated, Any
 import typer
 
 from droidheaders import __version__
-from droidheaders.cli import cache, check, devices, diff, emulator, exchange, pull, upkeep
+from droidheaders.cli import (
+    build,
+    cache,
+    check,
+    devices,
+    diff,
+    emulator,
+    exchange,
+    flags,
+    pull,
+    upkeep,
+)
 from droidheaders.cli.settings import SCHEMA, report, settings
 from droidheaders.errors import DroidheadersError, UsageError
 from droidheaders.ui import ui
@@ -33,6 +44,9 @@ app = typer.Typer(
 app.command(name="devices")(devices.devices)
 app.command(name="check")(check.check)
 app.command(name="pull")(pull.pull)
+app.command(name="flags")(flags.flags)
+app.command(name="env")(flags.env)
+app.add_typer(build.app, name="build")
 app.add_typer(cache.app, name="cache")
 cache.app.command()(upkeep.verify)
 cache.app.command()(upkeep.prune)

@@ -13,7 +13,7 @@ from droidheaders.ui import ui
 
 if TYPE_CHECKING:
     from droidheaders.adb import Device, Server
-    from droidheaders.cache import Cache
+    from droidheaders.cache import Bundle, Cache
 
 SCHEMA = 1
 
@@ -46,6 +46,17 @@ class Settings:
 
         selector = Selector.from_flags(self.serial, self.transport_id, self.usb, self.tcp)
         return self.server().select(selector)
+
+    def bundle(self, name: str | None) -> Bundle:
+        """Return the bundle that `name`, else the device, else the last use means.
+
+        No adb server is started for this.
+        """
+        from droidheaders.adb import Selector
+        from droidheaders.choosing import attached, choose
+
+        selector = Selector.from_flags(self.serial, self.transport_id, self.usb, self.tcp)
+        return choose(self.cache(), name, lambda: attached(self.server(), selector))
 
     def cache(self) -> Cache:
         """Return the cache that the options and the environment name."""

@@ -24,24 +24,29 @@ def sysroot(arch: str) -> Path:
 
     Fetched on first use, 5 MB, and kept. Raises DroidheadersError when packages cannot be had.
     """
-    key = hashlib.sha256(repr((SUITE, PACKAGES)).encode()).hexdigest()[:12]
-    place = cache_dir() / "sysroot" / f"{arch}-{key}"
-    if place.is_dir():
-        return place
+    there = place(arch)
+    if there.is_dir():
+        return there
     with locked():
-        if not place.is_dir():
-            _fetch(arch, place)
-    return place
+        if not there.is_dir():
+            _fetch(arch, there)
+    return there
 
 
-def _fetch(arch: str, place: Path) -> None:
+def place(arch: str) -> Path:
+    """Return where the directory for `arch` is, or will be when it has been fetched."""
+    key = hashlib.sha256(repr((SUITE, PACKAGES)).encode()).hexdigest()[:12]
+    return cache_dir() / "sysroot" / f"{arch}-{key}"
+
+
+def _fetch(arch: str, into: Path) -> None:
     ui.say(f"fetching libraries for {arch}")
     packages = Packages(cache_dir(), mirror(), [SUITE], arch)
     packages.update()
     files = packages.fetch(packages.find(PACKAGES, DEBIAN_ARCH[arch]))
-    new = place.with_name(f".{place.name}.{os.urandom(4).hex()}")
+    new = into.with_name(f".{into.name}.{os.urandom(4).hex()}")
     try:
         unpack(files, new)
-        new.rename(place)
+        new.rename(into)
     finally:
         rmtree(new, ignore_errors=True)

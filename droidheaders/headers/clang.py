@@ -24,7 +24,7 @@ from resource import RLIMIT_AS, RLIMIT_CORE, RLIMIT_CPU, RLIMIT_FSIZE, prlimit
 from droidheaders.headers.layout import include_order
 from droidheaders.ui import printable
 
-_NAMES = (*(f"clang-{version}" for version in range(22, 13, -1)), "clang")
+NAMES = (*(f"clang-{version}" for version in range(22, 13, -1)), "clang")
 _SECONDS = 20  # 0.15 is usual
 _MEMORY = 2 << 30
 _OUTPUT = 32 << 20  # 3.5 MB are usual
@@ -136,7 +136,7 @@ def _run(command: list[str], place: Path) -> _Ran:
 
 @cache
 def _find(path: str) -> Clang | None:
-    for name in _NAMES:
+    for name in NAMES:
         found = shutil.which(name, path=path)
         if not found:
             continue

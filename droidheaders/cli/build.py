@@ -1,0 +1,70 @@
+"""`droidheaders build`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from droidheaders.cli._tail import KEY, WithTail
+from droidheaders.cli.flags import Named
+from droidheaders.cli.settings import emit, report, settings
+
+app = typer.Typer(help="Build on this host for the kernel of a device.", no_args_is_help=True)
+
+
+@app.command(cls=WithTail)
+def bpf(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="BPF programs in C.", metavar="SRC...")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="The object, or a directory; else SRC with .o, here.",
+            metavar="OUT",
+        ),
+    ] = None,
+    bundle: Named = None,
+) -> None:
+    """Compile BPF programs for this kernel, and print the paths of the objects.
+
+    Which headers a program means is told by what it includes: vmlinux.h, made from the kernel's
+    BTF; only what is in include/uapi; or all of the kernel's. Words after -- are clang's.
+
+    Examples:
+
+      droidheaders build bpf opensnoop.bpf.c
+
+      droidheaders build bpf *.bpf.c -o out --bundle 6.1.99-android14
+
+      droidheaders build bpf prog.bpf.c -- -DDEBUG -Wall -mcpu=v3
+    """
+    from droidheaders.build import bpf as programs
+
+    jobs = programs.outputs(files, output)
+    chosen = settings.bundle(bundle)
+    compiler = programs.Compiler.of(chosen, settings.cache(), files, context.meta[KEY])
+    built = programs.build(compiler, jobs)
+    for one in built:
+        sys.stderr.write(one.said)
+    errors = [(one, one.error) for one in built if one.error is not None]
+    made = [one for one in built if one.error is None]
+    emit(
+        {
+            "bundle": chosen.name,
+            "built": [
+                {"source": str(one.source), "output": str(one.output), "headers": one.kind}
+                for one in made
+            ],
+            "errors": [{"source": str(one.source), **e.describe()} for one, e in errors],
+        },
+        "\n".join(str(one.output) for one in made),
+    )
+    for _, error in errors:
+        report(error)
+    if errors:
+        raise typer.Exit(errors[0][1].exit_code)
