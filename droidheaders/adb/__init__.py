@@ -3,15 +3,28 @@
 The only room that imports adbutils, and only when a socket is opened.
 """
 
-from droidheaders.adb._errors import NoRootError
-from droidheaders.adb.device import Device
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from droidheaders.adb.devices import Attached, parse_devices
 from droidheaders.adb.endpoint import Endpoint, resolve_endpoint
-from droidheaders.adb.root import Root
 from droidheaders.adb.selector import Selector
 from droidheaders.adb.server import Server
-from droidheaders.adb.shell import ShellResult, ShellStream
 
+if TYPE_CHECKING:
+    from droidheaders.adb._errors import NoRootError
+    from droidheaders.adb.device import Device
+    from droidheaders.adb.root import Root
+    from droidheaders.adb.shell import ShellResult, ShellStream
+
+_HOME = {
+    "Device": "device",
+    "NoRootError": "_errors",
+    "Root": "root",
+    "ShellResult": "shell",
+    "ShellStream": "shell",
+}
 __all__ = [
     "Attached",
     "Device",
@@ -25,3 +38,11 @@ __all__ = [
     "parse_devices",
     "resolve_endpoint",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # late: where no device is attached they have no use
+
+    return getattr(import_module(f"droidheaders.adb.{_HOME[name]}"), name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 from collections.abc import Iterator
@@ -42,6 +41,8 @@ def sync_tree(directory: Path) -> None:
 
     One syncfs(2) costs 0.09 s where an fsync of every file of a kernel's headers costs 3 s.
     """
+    import ctypes  # 10 ms, and only what writes needs it
+
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "syncfs"):  # only Linux has it
         os.sync()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from contextlib import suppress
@@ -48,6 +47,8 @@ class Index:
 
 def key(kernel: KernelIdentity) -> str:
     """Return a file name for the identity."""
+    import hashlib  # 12 ms, which a bundle that is named does not need
+
     return hashlib.sha256(json.dumps(asdict(kernel), sort_keys=True).encode()).hexdigest()[:32]
 
 

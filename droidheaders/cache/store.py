@@ -12,7 +12,6 @@ bundle, whoever comes second finds it and drops its own.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import stat
@@ -262,6 +261,8 @@ def _serves(there: Bundle, staged: Bundle) -> bool:
 
 
 def _manifest(path: Path, known: dict[str, str]) -> str:
+    import hashlib
+
     digests = dict(known)
     for file in path.iterdir():
         if file.is_file() and file.name not in digests:

@@ -52,11 +52,15 @@ class Settings:
 
         No adb server is started for this.
         """
-        from droidheaders.adb import Selector
         from droidheaders.choosing import attached, choose
 
-        selector = Selector.from_flags(self.serial, self.transport_id, self.usb, self.tcp)
-        return choose(self.cache(), name, lambda: attached(self.server(), selector))
+        def find() -> Device | None:
+            from droidheaders.adb import Selector
+
+            selector = Selector.from_flags(self.serial, self.transport_id, self.usb, self.tcp)
+            return attached(self.server(), selector)
+
+        return choose(self.cache(), name, find)
 
     def cache(self) -> Cache:
         """Return the cache that the options and the environment name."""
