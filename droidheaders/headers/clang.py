@@ -2,8 +2,8 @@
 
 The headers come from a device and steer clang: an `#include "/etc/shadow"` in them reads that file,
 and errors quote what was read. So clang sees nothing but the tree and its own headers: through a
-file system overlay without fall-through, at a path nobody can guess. It has no environment, no
-input and no terminal, and bounds on time, memory and output.
+file system overlay without fall-through, at a path nobody can guess. It runs
+within bounds (bounded.py).
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from resource import RLIMIT_AS, RLIMIT_CORE, RLIMIT_CPU, RLIMIT_FSIZE, prlimit
 
+from droidheaders.headers.bounded import Bounds, ProgramError, Ran, run
 from droidheaders.headers.layout import include_order
 from droidheaders.ui import printable
 
@@ -32,7 +31,7 @@ _ERRORS = 20
 _DASH_I = " /* clang -E -dI */"
 
 
-class ClangError(Exception):
+class ClangError(ProgramError):
     """Clang did not come to a judgement; the text says why, and nothing about the headers."""
 
 
@@ -96,42 +95,33 @@ class Clang:
             f"-ferror-limit={_ERRORS}",
         ]
 
-    def _run(self, root: Path, view: str, arguments: list[str]) -> _Ran:
-        """Run clang, which sees `root` as `view`; ClangError when it does not end by itself."""
+    def _run(
+        self,
+        root: Path,
+        view: str,
+        arguments: list[str],
+        source: str = "",
+        most: Bounds | None = None,
+    ) -> Ran:
+        """Run clang, which sees `root` as `view`, and `source` as VIEW.source/unit.c.
+
+        Raises ClangError when it does not end by itself.
+        """
+        bounds = most or Bounds(_SECONDS, _MEMORY, _OUTPUT)
         try:
             with tempfile.TemporaryDirectory(prefix="droidheaders-") as place:
-                overlay = Path(place, "overlay.json")
+                (Path(place) / "source").mkdir()
+                (Path(place) / "source/unit.c").write_text(source)
                 seen = {view: str(root.absolute()), f"{view}.clang": self.builtin}
+                seen[f"{view}.source"] = f"{place}/source"
+                overlay = Path(place, "overlay.json")
                 overlay.write_bytes(_overlay(seen))
-                return _run([self.path, f"-ivfsoverlay{overlay}", *arguments], Path(place))
+                command = [self.path, f"-ivfsoverlay{overlay}", *arguments]
+                return run(command, Path(place), bounds)
         except OSError as e:
             raise ClangError(f"could not be run: {e.strerror}") from e
-
-
-@dataclass(frozen=True)
-class _Ran:
-    status: int
-    out: str
-    err: str
-
-
-def _run(command: list[str], place: Path) -> _Ran:
-    with (place / "out").open("w+b") as out, (place / "err").open("w+b") as err:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            cwd=place,
-            env={"LC_ALL": "C", "PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(place)},
-            start_new_session=True,
-        )
-        _wait(process)
-        if process.returncode < 0:
-            raise ClangError(f"was ended by {signal.Signals(-process.returncode).name}")
-        out.seek(0)
-        err.seek(0)
-        return _Ran(process.returncode, _text(out.read(_OUTPUT)), _text(err.read(_OUTPUT)))
+        except ProgramError as e:
+            raise ClangError(str(e)) from e
 
 
 @cache
@@ -158,24 +148,7 @@ def _ask(clang: str, question: str) -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return _text(answer.stdout)
-
-
-def _wait(process: subprocess.Popen[bytes]) -> None:
-    """Wait for clang within its bounds; it is gone afterwards, with whatever it started."""
-    try:
-        bounds = {RLIMIT_AS: _MEMORY, RLIMIT_CPU: _SECONDS, RLIMIT_FSIZE: _OUTPUT, RLIMIT_CORE: 0}
-        for bound, most in bounds.items():
-            with suppress(ProcessLookupError):  # it has ended already
-                prlimit(process.pid, bound, (most, most))
-        process.wait(_SECONDS)
-    except subprocess.TimeoutExpired:
-        raise ClangError(f"did not come to an end in {_SECONDS} s") from None
-    finally:
-        if process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    return answer.stdout.decode("utf-8", "replace")
 
 
 def _overlay(remaps: dict[str, str]) -> bytes:
@@ -224,7 +197,3 @@ def _errors(said: str, view: str) -> tuple[str, ...]:
 
 def _plain(text: str, view: str) -> str:
     return text.replace(f"{view}/", "").replace(f"{view}.clang/", "clang's ")
-
-
-def _text(output: bytes) -> str:
-    return output.decode("utf-8", "replace")
