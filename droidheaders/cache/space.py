@@ -19,11 +19,11 @@ class Space:
     inodes: dict[tuple[int, int], int]
 
 
-def measure(directory: Path) -> Space:
-    """Return the space of everything below `directory`; what vanishes meanwhile counts nothing."""
+def measure(*directories: Path) -> Space:
+    """Return the space of everything below them; what vanishes meanwhile counts nothing."""
     apparent = 0
     inodes = {}
-    pending = [str(directory)]
+    pending = [str(directory) for directory in directories]
     while pending:
         try:
             with os.scandir(pending.pop()) as entries:

@@ -4,6 +4,7 @@
     kernels/.staging-*/    bundles in the making, mode 0700, invisible to every reader
     index/KEY              which bundle a kernel identity has
     locks/KEY              held while that kernel is transferred, so that it is done once
+    derived/NAME/          what was made of a bundle here, as long as it is there
 
 No correctness depends on a lock (they do not hold on NFS): whoever renames first has made the
 bundle, whoever comes second finds it and drops its own.
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from droidheaders.cache.bundle import SCHEMA, Bundle, bundle_name
+from droidheaders.cache.derived import Derived
 from droidheaders.cache.disk import disk_errors, sync_directory, sync_tree
 from droidheaders.cache.index import Index, is_plain, key
 from droidheaders.cache.lock import held
@@ -61,6 +63,7 @@ class Cache:
         self.root = root
         self.kernels = root / "kernels"
         self.index = Index(root / "index")
+        self.derived = Derived(root)
 
     @classmethod
     def default(cls, directory: str | None = None) -> Cache:
@@ -238,10 +241,12 @@ class Cache:
         except FileNotFoundError:
             return False
         _remove(doomed)
+        self.derived.forget(path.name)
         return True
 
     def sweep(self) -> None:
         """Remove what a killed process left; nobody works on one bundle for a day."""
+        self.derived.sweep(self.kernels)
         for path in self.kernels.glob(".staging-*"):
             try:
                 if time.time() - path.lstat().st_mtime > _ABANDONED:

@@ -44,7 +44,7 @@ def list_bundles() -> None:
     bundles = cache.bundles()
     if not bundles:
         ui.say(f"the cache at {cache.root} is empty; fill it: droidheaders pull")
-    spaces = [measure(b.path) for b in bundles]
+    spaces = [measure(b.path, cache.derived.of(b.name)) for b in bundles]
     sizes = [(s.apparent, size) for s, size in zip(spaces, own(spaces), strict=True)]
     total = {"apparent": sum(s.apparent for s in spaces), "disk": on_disk(spaces)}
     rows = [("NAME", "STATE", "FILES", "SIZE", "OWN", "USED")]
