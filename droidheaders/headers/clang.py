@@ -1,9 +1,9 @@
-"""The host's clang, asked which includes of a tree of headers lead nowhere.
+"""The host's clang, asked which includes of headers lead nowhere, and what types there are.
 
 The headers come from a device and steer clang: an `#include "/etc/shadow"` in them reads that file,
 and errors quote what was read. So clang sees nothing but the tree and its own headers: through a
-file system overlay without fall-through, at a path nobody can guess. It runs
-within bounds (bounded.py).
+file system overlay without fall-through, at a path nobody can guess. It runs within bounds
+(bounded.py).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _MEMORY = 2 << 30
 _OUTPUT = 32 << 20  # 3.5 MB are usual
 _ERRORS = 20
 _DASH_I = " /* clang -E -dI */"
+_COMPILING = Bounds(seconds=120, memory=3 << 30, output=256 << 20)  # 3 s, 200 MB and 3 MB are usual
 
 
 class ClangError(ProgramError):
@@ -84,6 +85,31 @@ class Clang:
             with suppress(ClangError):  # hostile headers only: then nobody knows the includers
                 missing |= _includers(self._run(root, view, traced).out, missing, view)
         return Findings(missing, errors)
+
+    def compile(
+        self,
+        root: Path,
+        arch: str,
+        target: str,
+        flags: tuple[str, ...],
+        source: str,
+        output: Path,
+    ) -> dict[int, str]:
+        """Compile `source` as kernel code for `target`, with all types, into the object `output`.
+
+        Returns the first error that each line of `source` brings, by its number from 1: none where
+        there is an object. Raises ClangError for what no line of it is to blame for.
+        """
+        view = f"/{os.urandom(8).hex()}"
+        unit = f"{view}.source/unit.c"
+        common = [*self._flags(view, arch, target), *flags, "-ferror-limit=0"]
+        types = ["-O2", "-g", "-gdwarf-4", "-fno-eliminate-unused-debug-types"]
+        command = [*common, *types, "-c", unit, "-o", str(output)]
+        ran = self._run(root, view, command, source, _COMPILING)
+        blamed = _blamed(ran.err, unit, view) if ran.status else {}
+        if ran.status and not blamed:
+            raise ClangError(f"failed: {ran.err.partition(chr(10))[0].replace(view, '')}")
+        return blamed
 
     def _flags(self, view: str, arch: str, target: str) -> list[str]:
         return [
@@ -193,6 +219,21 @@ def _errors(said: str, view: str) -> tuple[str, ...]:
     """
     found = re.findall(r"^(.+?:\d+):\d+: (?:fatal )?error: (.*)$", said, re.MULTILINE)
     return tuple(dict.fromkeys(_plain(f"{at}: {text}", view) for at, text in found))
+
+
+def _blamed(said: str, unit: str, view: str) -> dict[int, str]:
+    """Return the first error by the line of `unit` that includes where it is.
+
+    Clang says where a file is included from before the first of what it says about that file.
+    """
+    found: dict[int, str] = {}
+    line = 0
+    for text in said.splitlines():
+        if at := re.match(rf"(?:In file included from )?{re.escape(unit)}:(\d+)[:,]", text):
+            line = int(at[1])
+        if line and re.search(r":\d+:\d+: (?:fatal )?error: ", text):
+            found.setdefault(line, _plain(text, view))
+    return found
 
 
 def _plain(text: str, view: str) -> str:
