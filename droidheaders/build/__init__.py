@@ -1,1 +1,1 @@
-"""What is built on this host from a bundle: flags, BPF programs. Knows bundles, and no devices."""
+"""Builds for a kernel, from its bundle: flags, types, programs."""

@@ -104,7 +104,8 @@ class Clang:
         unit = f"{view}.source/unit.c"
         common = [*self._flags(view, arch, target), *flags, "-ferror-limit=0"]
         types = ["-O2", "-g", "-gdwarf-4", "-fno-eliminate-unused-debug-types"]
-        command = [*common, *types, "-c", unit, "-o", str(output)]
+        # Clang looks for what it is to compile where -ivfsoverlay does not count.
+        command = [*common, *types, "-c", "-include", unit, "-", "-o", str(output)]
         ran = self._run(root, view, command, source, _COMPILING)
         blamed = _blamed(ran.err, unit, view) if ran.status else {}
         if ran.status and not blamed:

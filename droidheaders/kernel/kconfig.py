@@ -15,6 +15,8 @@ _PREFIX = "CONFIG_"
 _UNSET = re.compile(r"# (CONFIG_\w+) is not set", re.ASCII)
 _SET = re.compile(r'(CONFIG_\w+)=("[^"\\]*(?:\\.[^"\\]*)*"|[^"\s][^"]*)', re.ASCII)
 
+RANDSTRUCT = ("RANDSTRUCT_FULL", "RANDSTRUCT_PERFORMANCE", "GCC_PLUGIN_RANDSTRUCT", "RANDSTRUCT")
+
 
 @dataclass(frozen=True, eq=False)
 class Kconfig(Mapping[str, str]):
@@ -62,6 +64,15 @@ class Kconfig(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self.written)
+
+
+def shuffled(config: Mapping[str, str] | None) -> str:
+    """Return the option, without CONFIG_, by which structures are laid out at random, or "".
+
+    A plugin's of 4.13 to 5.18, the compiler's since 5.19 (035f7f87b729).
+    """
+    options = config or {}
+    return next((name for name in RANDSTRUCT if options.get(f"CONFIG_{name}") == "y"), "")
 
 
 def _text(config: bytes | str) -> str:

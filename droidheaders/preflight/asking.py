@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from droidheaders.preflight.target import Target
-
-RANDSTRUCT = ("RANDSTRUCT_FULL", "RANDSTRUCT_PERFORMANCE", "GCC_PLUGIN_RANDSTRUCT", "RANDSTRUCT")
 
 
 def on(target: Target, option: str) -> bool | None:
@@ -15,15 +12,6 @@ def on(target: Target, option: str) -> bool | None:
     if target.config is None:
         return None
     return target.config.get(option) == "y"
-
-
-def shuffled(config: Mapping[str, str] | None) -> str:
-    """Return the option, without CONFIG_, by which structures are laid out at random, or "".
-
-    A plugin's of 4.13 to 5.18, the compiler's since 5.19 (035f7f87b729).
-    """
-    options = config or {}
-    return next((name for name in RANDSTRUCT if options.get(f"CONFIG_{name}") == "y"), "")
 
 
 def modversions(target: Target) -> bool | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from droidheaders.kernel.inquiry import User
+from droidheaders.kernel.kconfig import RANDSTRUCT, shuffled
 from droidheaders.preflight.answer import Answer, Report, worst
-from droidheaders.preflight.asking import RANDSTRUCT, shuffled
 from droidheaders.preflight.facts import Facts
 from droidheaders.preflight.privilege import ROOT_HINT, actor, confined, lacking, who
 from droidheaders.preflight.signing import checked, enforced

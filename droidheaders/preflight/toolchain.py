@@ -10,9 +10,8 @@ from dataclasses import replace
 
 from droidheaders.kernel.compiler import Compiler, disagreement
 from droidheaders.kernel.identity import KernelIdentity
-from droidheaders.kernel.kconfig import Kconfig
+from droidheaders.kernel.kconfig import Kconfig, shuffled
 from droidheaders.preflight.answer import Answer, Report, Verdict, worst
-from droidheaders.preflight.asking import shuffled
 from droidheaders.preflight.compilers import TRIPLES, HostCompiler, find, native, revision
 from droidheaders.ui import printable
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from droidheaders.kernel.identity import KernelIdentity
+from droidheaders.kernel.kconfig import shuffled
 from droidheaders.objects.module import Module
 from droidheaders.preflight.answer import Answer
-from droidheaders.preflight.asking import modversions, on, shuffled
+from droidheaders.preflight.asking import modversions, on
 from droidheaders.preflight.module_file.insmod import EXEC_FORMAT
 from droidheaders.preflight.target import Target
 from droidheaders.ui import printable

@@ -1,0 +1,136 @@
+"""The types of a bundle's kernel: its own BTF, else one made from its headers; and vmlinux.h."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from droidheaders.build import tools
+from droidheaders.build.typed_headers import INCLUDES
+from droidheaders.errors import DroidheadersError, HeadersError, UnsupportedError
+from droidheaders.headers import layout
+from droidheaders.headers.bounded import Bounds, ProgramError, run
+from droidheaders.headers.clang import Clang, ClangError
+from droidheaders.kernel.btf import STRUCT, Btf, check
+from droidheaders.kernel.kconfig import shuffled
+from droidheaders.ui import printable, ui
+
+if TYPE_CHECKING:
+    from droidheaders.cache import Bundle, Cache
+
+_PAHOLE = (1, 22)  # the first with --btf_encode_detached
+_BOUNDS = Bounds(seconds=120, memory=3 << 30, output=256 << 20)  # 0.5 s and 100 MB are usual
+_ROUNDS = 12  # of compiling; one is usual, each has fewer headers
+_WITHOUT = "linux/sched.h"  # what has not even this has nothing
+
+
+@dataclass(frozen=True)
+class KernelBtf:
+    """The file at `path`, and whether it is the kernel's own or made from its headers.
+
+    With one that is made, CO-RE relocations are resolved; fentry, lsm, iter and struct_ops attach
+    by the kernel's own. `tools` made it, `left_out` has why by each header that would not compile.
+    """
+
+    path: Path
+    made_from_headers: bool
+    tools: tuple[str, ...] = ()
+    left_out: dict[str, str] | None = None
+
+
+def kernel_btf(bundle: Bundle, cache: Cache) -> KernelBtf:
+    """Return the BTF of a bundle's kernel, made from its headers where it has none: 3 s, once.
+
+    Raises HeadersError when the BTF or the headers are no good, UnsupportedError where headers do
+    not tell the layout, DroidheadersError without clang and pahole 1.22.
+    """
+    own = bundle.path / "btf"
+    if own.exists():
+        try:
+            check(own.read_bytes())
+        except (OSError, ValueError) as e:
+            raise HeadersError(
+                f"the BTF of {printable(bundle.name)} {e}", "droidheaders cache verify --repair"
+            ) from e
+        return KernelBtf(own, made_from_headers=False)
+    clang, pahole = _clang(), tools.find("pahole", _PAHOLE)
+    defined = _configuration(bundle)
+    by = (clang.version, str(pahole))
+
+    def make(place: Path) -> None:
+        _make(bundle, place, defined, clang, pahole)
+
+    place = cache.derived.make(bundle, "btf", (*by, *INCLUDES), make)
+    made = json.loads((place / "made.json").read_text())
+    return KernelBtf(place / "btf", True, by, made["left_out"])
+
+
+def _clang() -> Clang:
+    clang = Clang.find()
+    if clang is None:
+        raise DroidheadersError("clang is not on this host", "sudo apt-get install clang")
+    return clang
+
+
+def _configuration(bundle: Bundle) -> dict[str, str]:
+    """Return what the headers' autoconf.h defines; raises where they do not tell the layout."""
+    name = printable(bundle.name)
+    defined = layout.defined(bundle.headers)
+    # Headers that are configured otherwise, or not at all, have other structures.
+    wrong = [one for one in bundle.meta.get("missing", []) if one.startswith(layout.AUTOCONF)]
+    if not defined or wrong:
+        why = printable(str(wrong[0])) if wrong else f"there is no {layout.AUTOCONF}"
+        raise HeadersError(f"the headers of {name} tell no types: {why}", "droidheaders pull")
+    if option := shuffled(dict.fromkeys(defined, "y")):
+        raise UnsupportedError(
+            f"the headers of {name} tell no types: its structures are shuffled (CONFIG_{option}),"
+            " by a seed that is not in them",
+            "take the kernel's own BTF: pull as root, or import the kernel's image",
+        )
+    return defined
+
+
+def _make(
+    bundle: Bundle, place: Path, defined: dict[str, str], clang: Clang, pahole: tools.Tool
+) -> None:
+    name = printable(bundle.name)
+    ui.say(f"making BTF from the headers of {name}")
+    unit, btf = place / "unit.o", place / "btf"
+    try:
+        left_out = _compile(bundle, unit, defined, clang)
+        ran = run([pahole.path, f"--btf_encode_detached={btf}", unit], place, _BOUNDS)
+        types = Btf(btf.read_bytes() if ran.status == 0 else b"")
+        if not types.find("task_struct", STRUCT):
+            raise ValueError("has no struct task_struct")
+    except (ProgramError, ValueError) as e:
+        tool = pahole.name if not isinstance(e, ClangError) else "clang"
+        what = f"{tool} {e}" if isinstance(e, ProgramError) else f"what {tool} made {e}"
+        message = f"no BTF can be made from the headers of {name}: {printable(what, 300)}"
+        raise HeadersError(message, f"droidheaders cache show {name}") from e
+    finally:
+        for file in (unit, place / ".out", place / ".err"):
+            file.unlink(missing_ok=True)
+    (place / "made.json").write_text(json.dumps({"left_out": left_out}))
+
+
+def _compile(bundle: Bundle, unit: Path, defined: dict[str, str], clang: Clang) -> dict[str, str]:
+    """Compile the types of all headers that compile; return why not by each that does not."""
+    arch = layout.real_arch(bundle.headers, bundle.meta["arch"])
+    target = layout.target(arch, defined)
+    if target is None:
+        raise ClangError(f"was not asked: there are no known flags for {printable(arch)}")
+    left_out: dict[str, str] = {}
+    for _ in range(_ROUNDS):
+        names = [name for name in INCLUDES if name not in left_out]
+        # One line each, so that clang's errors tell which.
+        lines = [f"#if __has_include(<{name}>)\n#include <{name}>\n#endif\n" for name in names]
+        source = "".join(lines)
+        blamed = clang.compile(bundle.headers, arch, target.triple, target.defines, source, unit)
+        if not blamed:
+            return left_out
+        left_out |= {names[line // 3]: printable(why, 300) for line, why in blamed.items()}
+        if _WITHOUT in left_out:
+            raise ClangError(f"says {left_out[_WITHOUT]}")
+    raise ClangError(f"says {next(iter(left_out.values()))}, and more without that")
