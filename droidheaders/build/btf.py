@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from droidheaders.build import tools
+from droidheaders.build import bpftool, tools
 from droidheaders.build.typed_headers import INCLUDES
 from droidheaders.errors import DroidheadersError, HeadersError, UnsupportedError
 from droidheaders.headers import layout
@@ -30,14 +31,14 @@ _WITHOUT = "linux/sched.h"  # what has not even this has nothing
 class KernelBtf:
     """The file at `path`, and whether it is the kernel's own or made from its headers.
 
-    With one that is made, CO-RE relocations are resolved; fentry, lsm, iter and struct_ops attach
-    by the kernel's own. `tools` made it, `left_out` has why by each header that would not compile.
+    By one that is made CO-RE relocations are resolved, while fentry, lsm, iter and struct_ops take
+    the kernel's own. `tools` made it; `left_out` says why for each header that did not compile.
     """
 
     path: Path
     made_from_headers: bool
     tools: tuple[str, ...] = ()
-    left_out: dict[str, str] | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def kernel_btf(bundle: Bundle, cache: Cache) -> KernelBtf:
@@ -55,16 +56,32 @@ def kernel_btf(bundle: Bundle, cache: Cache) -> KernelBtf:
                 f"the BTF of {printable(bundle.name)} {e}", "droidheaders cache verify --repair"
             ) from e
         return KernelBtf(own, made_from_headers=False)
-    clang, pahole = _clang(), tools.find("pahole", _PAHOLE)
+    clang, pahole = _clang(), tools.find("pahole")
     defined = _configuration(bundle)
-    by = (clang.version, str(pahole))
 
     def make(place: Path) -> None:
         _make(bundle, place, defined, clang, pahole)
 
-    place = cache.derived.make(bundle, "btf", (*by, *INCLUDES), make)
+    by = (clang.version, pahole.identity, *INCLUDES)
+    place = cache.derived.make(bundle, "btf", by, make)
     made = json.loads((place / "made.json").read_text())
-    return KernelBtf(place / "btf", True, by, made["left_out"])
+    return KernelBtf(place / "btf", True, tuple(made["tools"]), made["left_out"])
+
+
+def vmlinux_h(bundle: Bundle, cache: Cache) -> Path:
+    """Return a directory that holds vmlinux.h, the types of the bundle's kernel as C.
+
+    Made with bpftool, once; raises what `kernel_btf` raises, and DroidheadersError where bpftool is
+    not there, or does not know what is in that BTF.
+    """
+    btf = kernel_btf(bundle, cache)
+    tool = tools.find("bpftool")
+    source = btf.path.parent.name if btf.made_from_headers else "own"
+
+    def make(place: Path) -> None:
+        bpftool.write_c(tool, btf.path, place, printable(bundle.name))
+
+    return cache.derived.make(bundle, "vmlinux", (source, tool.identity), make)
 
 
 def _clang() -> Clang:
@@ -96,6 +113,9 @@ def _make(
     bundle: Bundle, place: Path, defined: dict[str, str], clang: Clang, pahole: tools.Tool
 ) -> None:
     name = printable(bundle.name)
+    if pahole.version < _PAHOLE:
+        needed = tools.dotted(_PAHOLE)
+        raise DroidheadersError(f"{pahole} is too old: {needed} is needed", pahole.install)
     ui.say(f"making BTF from the headers of {name}")
     unit, btf = place / "unit.o", place / "btf"
     try:
@@ -112,7 +132,8 @@ def _make(
     finally:
         for file in (unit, place / ".out", place / ".err"):
             file.unlink(missing_ok=True)
-    (place / "made.json").write_text(json.dumps({"left_out": left_out}))
+    made = {"tools": [clang.version, str(pahole)], "left_out": left_out}
+    (place / "made.json").write_text(json.dumps(made))
 
 
 def _compile(bundle: Bundle, unit: Path, defined: dict[str, str], clang: Clang) -> dict[str, str]:

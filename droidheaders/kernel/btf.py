@@ -6,7 +6,7 @@ import re
 import struct
 import sys
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -200,6 +200,10 @@ class Btf:
         if end < 0:
             raise ValueError("has a string that is not there")
         return self._strings[at:end].decode("utf-8", "surrogateescape")
+
+    def raw(self) -> tuple[Sequence[int], Sequence[int], bytes]:
+        """Return the words of all types, where each begins (that of void is none), the strings."""
+        return self._words, self._at, self._strings
 
     def _where(self, number: int) -> int:
         if not 0 < number < len(self._at):
