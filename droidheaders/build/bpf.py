@@ -14,7 +14,7 @@ import shlex
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,14 +84,18 @@ class Compiler:
         """Return what compiles `files`, with all that they need beside the headers at hand.
 
         Raises UsageError when one of them cannot be read, DroidheadersError when there is no clang,
-        or neither libbpf's headers nor a way to get them, and UnsupportedError for a kernel whose
-        architecture has no flags.
+        or neither libbpf's headers nor a way to get them, UnsupportedError for a kernel whose
+        architecture has no flags, and for vmlinux.h what `vmlinux_h` raises.
         """
         arguments = tuple(arguments)
         compiler = cls(host.find(), bundle, Flags.of(bundle), None, arguments)
         found = [compiler.includes(file) for file in files]
         if any(name.startswith("bpf/") for one in found for name in one.names):
             libbpf.link(cache, compiler.flags.arch, fetch=True)
+        if any(one.vmlinux and not one.own_vmlinux for one in found):
+            from droidheaders.build.btf import vmlinux_h
+
+            return replace(compiler, vmlinux=vmlinux_h(bundle, cache))
         return compiler
 
     def includes(self, file: Path) -> sources.Includes:
