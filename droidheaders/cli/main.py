@@ -15,6 +15,7 @@ import typer
 
 from droidheaders import __version__
 from droidheaders.cli import (
+    btf,
     build,
     cache,
     check,
@@ -47,6 +48,7 @@ app.command(name="pull")(pull.pull)
 app.command(name="flags")(flags.flags)
 app.command(name="env")(flags.env)
 app.add_typer(build.app, name="build")
+app.command(name="btf")(btf.btf)
 app.add_typer(cache.app, name="cache")
 cache.app.command()(upkeep.verify)
 cache.app.command()(upkeep.prune)
