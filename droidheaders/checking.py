@@ -111,6 +111,7 @@ def check(question: Question, find: Callable[[], Device], open_cache: Callable[[
         threading.Thread(target=_judges, name="judges", daemon=True).start()
     facts = _facts(question, telling, device, open_cache)
     facts = _with_exports(facts, device, examined)
+    facts = _with_types(facts, examined, open_cache)
     outcomes = _outcomes(device, facts) if question.probe else None
     reports = _reports(facts, told, wanted, outcomes) if told else {}
     if "config" in reports:
@@ -216,6 +217,18 @@ def _with_exports(facts: Facts, device: Device | None, examined: list[Examined])
     if tables:
         known = [facts.target.exports] if facts.target.exports else []
         facts = replace(facts, target=replace(facts.target, exports=merge(*tables, *known)))
+    return facts
+
+
+def _with_types(facts: Facts, examined: list[Examined], open_cache: Callable[[], Cache]) -> Facts:
+    """Add types made from headers when an object asks for the kernel's, and they are not known."""
+    if facts.target.btf is not None or facts.bundle is None:
+        return facts
+    from droidheaders.preflight.object_file import asks_for_types
+
+    objects = [bytes(file.content) for file in examined if file.kind == "bpf"]
+    if any(map(asks_for_types, objects)):
+        return gathering.with_made_types(facts, open_cache())
     return facts
 
 

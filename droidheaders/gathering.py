@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from droidheaders.errors import DroidheadersError
 from droidheaders.kernel import compiler, ikconfig
 from droidheaders.kernel.identity import KernelIdentity
 from droidheaders.kernel.inquiry import KALLSYMS, Inquiry, inquire
@@ -216,6 +217,23 @@ def with_types(facts: Facts, device: Device | None, kinds: Collection[str]) -> F
         exports = of_kallsyms(raw["exports"]) if raw["exports"] else None
         facts = replace(facts, target=replace(facts.target, exports=exports))
     return replace(facts, target=replace(facts.target, btf=_types(data)))
+
+
+def with_made_types(facts: Facts, cache: Cache) -> Facts:
+    """Add types that are made from the kernel's headers, where they are in the cache: 3 s, once.
+
+    For a kernel whose own are not known; where none can be made, `unmade` says why.
+    """
+    from droidheaders.build.btf import kernel_btf
+
+    if facts.target.btf is not None or facts.bundle is None:
+        return facts
+    try:
+        made = kernel_btf(facts.bundle, cache)
+        types = _types(made.path.read_bytes())
+    except DroidheadersError as e:
+        return replace(facts, target=replace(facts.target, unmade=e.message))
+    return replace(facts, target=replace(facts.target, made_btf=types))
 
 
 def _types(btf: bytes) -> Btf | None:

@@ -77,8 +77,15 @@ def path(name: Name) -> None:
 
 @app.command()
 def show(name: Name) -> None:
-    """Show what is known of a bundle: kernel, compiler, parts, and where each came from."""
-    bundle = settings.cache().find(name)
+    """Show what is known of a bundle: kernel, compiler, parts, where each came from, what was made.
+
+    What was made of it here, such as vmlinux.h, lies beside it in the cache and goes with it.
+    """
+    from droidheaders.cache.space import measure
+
+    cache = settings.cache()
+    bundle = cache.find(name)
+    derived = {path.name: measure(path).apparent for path in cache.derived.made(bundle.name)}
     meta = bundle.meta
     headers, archive = meta["headers"], meta["archive"]
     lines = [
@@ -96,9 +103,10 @@ def show(name: Name) -> None:
         *((part, source) for part, source in meta["sources"].items() if part != "headers"),
         ("imported" if "imported" in meta else "pulled", meta["pulled"]),
         *(("warning", warning) for warning in meta["warnings"]),
+        *(("made", f"{name}, {mebibytes(size)}") for name, size in derived.items()),
     ]
     emit(
-        {**meta, "path": str(bundle.headers), "parts": bundle.parts},
+        {**meta, "path": str(bundle.headers), "parts": bundle.parts, "derived": derived},
         "\n".join(
             f"{key:<9} {value if key == 'path' else printable(value, _LONGEST)}"
             for key, value in lines

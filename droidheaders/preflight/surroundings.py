@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from droidheaders.kernel.kconfig import shuffled
 from droidheaders.kernel.probe import BTF
 from droidheaders.preflight.answer import Answer, Report
 from droidheaders.preflight.facts import Facts
@@ -58,7 +59,11 @@ def _types(facts: Facts) -> list[Answer]:
     if value is None and (inquiry is None or BTF not in inquiry.files):
         return []
     why = "CONFIG_DEBUG_INFO_BTF is not set" if value == "n" else f"{BTF} is not there"
-    return [Answer("btf", "risky", f"{why}: CO-RE programs need types from elsewhere")]
+    why = f"{why}: CO-RE programs need types from elsewhere"
+    if facts.bundle is None or shuffled(facts.target.config):
+        return [Answer("btf", "risky", why)]
+    made = f"{why}, such as BTF made from the cached headers"
+    return [Answer("btf", "risky", made, "droidheaders btf --format raw -o FILE")]
 
 
 def _jit(facts: Facts) -> list[Answer]:

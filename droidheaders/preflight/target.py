@@ -22,9 +22,10 @@ class Target:
 
     `name` is how a sentence calls it. Where `exact` is False, the release is only the version that
     a configuration says it is for, such as 6.1.99, or "". `vermagic` is that of a module which this
-    kernel has loaded or ships. `headers` is a bundle's headers/. `switches` is what the running
-    kernel says of itself: sig_enforce ("Y", "N"), lockdown (as securityfs writes it),
-    modules_disabled ("0").
+    kernel has loaded or ships. `btf` is the kernel's own; without it `made_btf` is one made from
+    its headers, or `unmade` says why there is none, the end of a sentence. `headers` is a bundle's
+    headers/. `switches` is what the running kernel says of itself: sig_enforce ("Y", "N"), lockdown
+    (as securityfs writes it), modules_disabled ("0").
     """
 
     name: str
@@ -35,5 +36,7 @@ class Target:
     compiler: Compiler | None = None
     exports: Exports | None = None
     btf: Btf | None = None
+    made_btf: Btf | None = None
+    unmade: str = ""
     headers: Path | None = None
     switches: Mapping[str, str] = field(default_factory=dict)

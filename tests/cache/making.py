@@ -37,8 +37,18 @@ def kernel(release: str) -> KernelIdentity:
     return KernelIdentity(release, "#1 SMP", "aarch64", build_id)
 
 
-def make(cache: Cache, release: str = "6.1.176", files: dict[str, bytes] | None = None) -> Bundle:
-    """Commit a bundle of `files` beside the usual ones, with a config and BTF."""
+def make(
+    cache: Cache,
+    release: str = "6.1.176",
+    files: dict[str, bytes] | None = None,
+    *,
+    btf: bytes | None = None,
+    **more: Any,
+) -> Bundle:
+    """Commit a bundle of `files` beside the usual ones, with a config and BTF; none when empty.
+
+    `more` goes into its bundle.json.
+    """
     archive = xz(tar({**GOOD, "include/own.h": release.encode(), **(files or {})}, links=LINKS))
     limits = Limits()
     share = cache.neighbours(kernel(release)).share
@@ -48,6 +58,7 @@ def make(cache: Cache, release: str = "6.1.176", files: dict[str, bytes] | None 
             stream = XzStream(iter([archive]), expected=len(archive), copy=copy, limits=limits)
             done = unpack(members(iter(stream), limits), staging.headers, limits, share)
         (staging.path / "config").write_bytes(b"CONFIG_IKHEADERS=y\n")
-        (staging.path / "btf").write_bytes(b"\x9f\xeb" + release.encode())
-        said = meta(stream.sha256, len(archive), done.files, symlinks=done.symlinks)
+        if btf != b"":
+            (staging.path / "btf").write_bytes(btf or b"\x9f\xeb" + release.encode())
+        said = meta(stream.sha256, len(archive), done.files, symlinks=done.symlinks, **more)
         return cache.commit(staging, kernel(release), said, done.sha256)

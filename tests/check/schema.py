@@ -113,6 +113,7 @@ _OBJECT = _FILE | {
     "license": str,
     "btf": bool,
     "relocations": {
+        "by": (frozenset({"kernel", "headers"}), NULL),
         "total": int,
         "found": int,
         "absent": int,

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from droidheaders.kernel.btf import Btf
 from droidheaders.objects.bpf import BpfObject
 from droidheaders.objects.btf_ext import Lines, relocations
-from droidheaders.objects.core import TYPE_LOCAL, Resolution, Resolver
+from droidheaders.objects.core import TYPE_ID, TYPE_LOCAL, Resolution, Resolver
 from droidheaders.objects.program_sections import program_section
 from droidheaders.objects.reach import reached
-from droidheaders.preflight.answer import Answer
+from droidheaders.preflight.answer import Answer, Verdict
 from droidheaders.preflight.target import Target
 from droidheaders.ui import printable
 
@@ -129,8 +129,16 @@ class _Places:
         return name if section == number and at < start + count else ""
 
 
-def answers(relocated: Relocated) -> list[Answer]:
-    """Return one answer for each thing that is missing, or one that all is there."""
+def answers(relocated: Relocated, target: Target) -> list[Answer]:
+    """Return one answer for each thing that is missing, or one that all is there.
+
+    What BTF made from headers lacks, the kernel's own may have, if there is one.
+    """
+    source = "its BTF"
+    verdict: Verdict = "no"
+    if target.btf is None:
+        source = "BTF made from its headers"
+        verdict = "no" if _has_none(target) else "unknown"
     found = {}
     for one in relocated.failing:
         places = list(dict.fromkeys(relocated.where[one.what]))
@@ -140,29 +148,46 @@ def answers(relocated: Relocated) -> list[Answer]:
         what = printable(one.what, 100)
         found[one.what] = Answer(
             "co-re",
-            "no",
-            f"{what}: {because}, by its BTF; asked for in {where}",
+            verdict,
+            f"{what}: {because}, by {source}; asked for in {where}",
             "guard it with bpf_core_field_exists(), bpf_core_type_exists() or an enum's",
         )
     if found:
         return list(found.values())
+    if target.btf is None and _has_none(target) and (number := _number(relocated)):
+        because = f"{printable(number, 100)}: its number is one in the kernel's own BTF"
+        return [Answer("co-re", "no", f"{because}, and CONFIG_DEBUG_INFO_BTF is not set")]
     guarded = f", {relocated.guarded} of them in code that is not reached" * bool(relocated.guarded)
-    return [
-        Answer("co-re", "yes", f"all {relocated.total} relocations fit the kernel's BTF{guarded}")
-    ]
+    fitting = "the kernel's BTF" if target.btf else source
+    needed = target.btf is None and _has_none(target)
+    hint = "load it with that: droidheaders btf --format raw -o FILE" if needed else ""
+    because = f"all {relocated.total} relocations fit {fitting}{guarded}"
+    return [Answer("co-re", "yes", because, hint)]
+
+
+def _has_none(target: Target) -> bool:
+    """Tell whether the kernel was built without BTF of its own."""
+    return target.config is not None and target.config.get("CONFIG_DEBUG_INFO_BTF") != "y"
+
+
+def _number(relocated: Relocated) -> str:
+    """Return what the object asks the number of, which is another in every BTF; "" for nothing."""
+    return next((one.what for one in relocated.all if one.relocation.kind == TYPE_ID), "")
 
 
 def without_btf(target: Target) -> Answer:
     """Return what holds of an object with relocations when the kernel's BTF is not at hand."""
+    unmade = f"; {target.unmade}" if target.unmade else ""
     if target.config is None:
-        return Answer("co-re", "unknown", "it needs the kernel's BTF, and nothing tells of one")
-    if target.config.get("CONFIG_DEBUG_INFO_BTF") == "y":
         return Answer(
-            "co-re", "unknown", "it needs the kernel's BTF, which is on the device and not here"
+            "co-re", "unknown", f"it needs the kernel's BTF, and nothing tells of one{unmade}"
         )
+    if target.config.get("CONFIG_DEBUG_INFO_BTF") == "y":
+        there = "which is on the device and not here"
+        return Answer("co-re", "unknown", f"it needs the kernel's BTF, {there}{unmade}")
     return Answer(
         "co-re",
         "no",
-        "it needs the kernel's BTF, and CONFIG_DEBUG_INFO_BTF is not set",
+        f"it needs the kernel's BTF, and CONFIG_DEBUG_INFO_BTF is not set{unmade}",
         "compile it with the kernel's own headers, without CO-RE, or load it with a BTF file",
     )

@@ -120,7 +120,8 @@ def _btf(kind: ProgramType, target: Target) -> Iterator[tuple[Verdict, str]]:
     if not kind.btf or target.btf is not None or config is None:
         return
     if config.get("CONFIG_DEBUG_INFO_BTF") != "y":
-        yield "no", "it needs the kernel's own BTF, and CONFIG_DEBUG_INFO_BTF is not set"
+        made = "; one made from headers does not do" if target.made_btf else ""
+        yield "no", f"it needs the kernel's own BTF, and CONFIG_DEBUG_INFO_BTF is not set{made}"
 
 
 def _trampoline(kind: ProgramType, target: Target) -> Iterator[tuple[Verdict, str]]:

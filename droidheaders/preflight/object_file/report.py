@@ -29,9 +29,9 @@ def judge(data: bytes, target: Target) -> Report:
         hint = "compile it with clang --target=bpf -g -O2 -c" if "BPF" in str(e) else ""
         return _refused(Answer("format", "no", printable(str(e)), hint))
     try:
-        relocated = core.relocate(file, target.btf, externs.values(file, target))
+        relocated = core.relocate(file, target.btf or target.made_btf, externs.values(file, target))
         details = tuple(_answers(file, target, relocated))
-        facts = _facts(file, relocated)
+        facts = _facts(file, relocated, target)
     except ValueError as e:
         because = f"its types and the kernel's cannot be compared: one {printable(str(e))}"
         return _refused(Answer("format", "no", because))
@@ -42,6 +42,14 @@ def judge(data: bytes, target: Target) -> Report:
         f"{len(file.programs)} programs ({', '.join(kinds)})",
     )
     return Report(Answer("object", verdict, because), details, facts)
+
+
+def asks_for_types(data: bytes) -> bool:
+    """Tell whether the content of a BPF object has relocations that the kernel's types resolve."""
+    try:
+        return core.needs_kernel(read_bpf(data))
+    except ValueError:  # `judge` says so
+        return False
 
 
 def _refused(answer: Answer) -> Report:
@@ -81,13 +89,13 @@ def _btf_and_core(file: BpfObject, target: Target, relocated: Relocated) -> Iter
         yield Answer("btf", verdict, because, "compile it with -g" if needs else "")
     elif not core.needs_kernel(file):
         yield Answer("co-re", "yes", "it asks for none of the kernel's types")
-    elif target.btf is None:
+    elif target.btf is None and target.made_btf is None:
         yield core.without_btf(target)
     else:
-        yield from core.answers(relocated)
+        yield from core.answers(relocated, target)
 
 
-def _facts(file: BpfObject, relocated: Relocated) -> dict[str, Any]:
+def _facts(file: BpfObject, relocated: Relocated, target: Target) -> dict[str, Any]:
     return {
         "programs": [
             {
@@ -116,8 +124,15 @@ def _facts(file: BpfObject, relocated: Relocated) -> dict[str, Any]:
         "externs": sorted(printable(one.name) for one in file.externs),
         "license": printable(file.license),
         "btf": file.btf is not None,
-        "relocations": _relocations(relocated),
+        "relocations": {"by": _source(target), **_relocations(relocated)},
     }
+
+
+def _source(target: Target) -> str | None:
+    """Return whose BTF relocations were resolved with."""
+    if target.btf is not None:
+        return "kernel"
+    return "headers" if target.made_btf is not None else None
 
 
 def _relocations(relocated: Relocated) -> dict[str, Any]:

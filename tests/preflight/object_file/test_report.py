@@ -37,7 +37,14 @@ def test_an_object_that_fits() -> None:
         "externs": [],
         "license": "GPL",
         "btf": True,
-        "relocations": {"total": 1, "found": 1, "absent": 0, "guarded": 0, "failing": []},
+        "relocations": {
+            "by": "kernel",
+            "total": 1,
+            "found": 1,
+            "absent": 0,
+            "guarded": 0,
+            "failing": [],
+        },
     }
     json.dumps(report.facts)
 
