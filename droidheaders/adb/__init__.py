@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from droidheaders.adb._errors import NoRootError
     from droidheaders.adb.device import Device
     from droidheaders.adb.root import Root
+    from droidheaders.adb.session import Piece, Session
     from droidheaders.adb.shell import ShellResult, ShellStream
 
 _HOME = {
     "Device": "device",
     "NoRootError": "_errors",
+    "Piece": "session",
     "Root": "root",
+    "Session": "session",
     "ShellResult": "shell",
     "ShellStream": "shell",
 }
@@ -30,9 +33,11 @@ __all__ = [
     "Device",
     "Endpoint",
     "NoRootError",
+    "Piece",
     "Root",
     "Selector",
     "Server",
+    "Session",
     "ShellResult",
     "ShellStream",
     "parse_devices",

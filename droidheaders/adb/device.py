@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from droidheaders.adb._errors import adb_command, mapped, state_error
 from droidheaders.adb.devices import Attached
 from droidheaders.adb.root import Root
+from droidheaders.adb.session import Session
 from droidheaders.adb.shell import CLOSE_STDIN, ShellResult, ShellStream, not_shell_v2
 from droidheaders.adb.sync import receive, send
 from droidheaders.change import is_boot_id
@@ -126,6 +127,12 @@ class Device:
             idle_timeout=idle_timeout,
             deadline=deadline,
         )
+
+    def session(self, script: str) -> Session:
+        """Start `script` with an open stdin, and return what talks to it while it runs."""
+        self._check(script)
+        with mapped(self, "starting a command"):
+            return Session(self, self._open_shell(script, self.server.timeout))
 
     def read_file(
         self, path: str, *, size: int | None = None, idle_timeout: float = 30.0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from droidheaders import journal
 from droidheaders.adb._errors import NoRootError, mapped
+from droidheaders.adb.session import Session
 from droidheaders.adb.shell import ShellResult, ShellStream
 from droidheaders.change import ADB_ROOT, Change
 from droidheaders.errors import (
@@ -81,6 +82,12 @@ class Root:
     def stream(self, script: str, *, idle_timeout: float | None = None) -> ShellStream:
         """Run `script` as root; as `Device.stream`, and NoRootError when nothing gives root."""
         return self._open(script, idle_timeout, None)
+
+    def session(self, script: str) -> Session:
+        """Run `script` as root; as `Device.session`, and NoRootError when nothing gives root."""
+        if self._how is None:
+            self.shell(":")
+        return self.device.session(self._command(script))
 
     def put_back(self) -> None:
         """Undo `adb root`, if this object did it; a device that will not have it gets a warning.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # AOSP shell_protocol.h, ShellProtocol::Id; a packet is one byte id, four bytes little-endian
 # length, payload.
-_STDOUT, _STDERR, _EXIT = 1, 2, 3
+_STDIN, _STDOUT, _STDERR, _EXIT = range(4)
 _HEADER = struct.Struct("<BI")
 CLOSE_STDIN = _HEADER.pack(4, 0)
 
@@ -82,6 +82,16 @@ class ShellDecoder:
             if len(self._header) == _HEADER.size:
                 self._packet()
         return b"".join(stdout)
+
+    @property
+    def is_output(self) -> bool:
+        """Whether the packet at hand is of stdout or stderr."""
+        return self._id in (_STDOUT, _STDERR)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the packet at hand is of stderr."""
+        return self._id == _STDERR
 
     def _packet(self) -> None:
         """Take the header that is complete, and check that adbd may have sent it."""
@@ -212,10 +222,7 @@ class ShellStream:
         except NotShellV2Error as error:
             raise not_shell_v2(self._peer) from error
         except BrokenPacketError as error:
-            raise DeviceLostError(
-                f"{self._peer.name} broke adb's shell protocol in the middle: it sent {error}",
-                "run the same command again, over another cable or port if it is USB",
-            ) from error
+            raise broken_shell_v2(self._peer, error) from error
         self._silence += got
         if stdout:
             self._ready.append(memoryview(stdout))
@@ -248,6 +255,19 @@ def not_shell_v2(peer: Peer) -> UnsupportedError:
         f"{peer.name} does not speak adb's shell v2 protocol, so no exit status can be had",
         "use a device with Android 7 or later",
     )
+
+
+def broken_shell_v2(peer: Peer, error: BrokenPacketError) -> DeviceLostError:
+    """Return the error for a device that spoke shell v2, and then something else."""
+    return DeviceLostError(
+        f"{peer.name} broke adb's shell protocol in the middle: it sent {error}",
+        "run the same command again, over another cable or port if it is USB",
+    )
+
+
+def stdin_packet(data: bytes) -> bytes:
+    """Return `data` as the device takes it for a command's stdin."""
+    return _HEADER.pack(_STDIN, len(data)) + data
 
 
 def last_line(stderr: bytes) -> str:

@@ -148,5 +148,5 @@ class _Upload:
 def _refusal(device: Device, verb: str, path: str, reason: str) -> DroidheadersError:
     return DroidheadersError(
         f"{device.name} refuses to {verb} {printable(path)}: {printable(reason)}",
-        f"look with `droidheaders run exec -- ls -ldZ {shlex.quote(printable(path))}`",
+        f"look with `{device.adb} shell ls -ldZ {shlex.quote(printable(path))}`",
     )
