@@ -15,8 +15,11 @@ from droidheaders.ui import ui
 
 SUITE = "bookworm"
 
-PACKAGES = ("libbpf-dev", "libc6-dev", "libelf-dev", "linux-libc-dev", "zlib1g-dev")
-"""What is unpacked: libbpf with bpf/*.h, libelf and zlib which it needs, the C library."""
+PACKAGES = (
+    *("libbpf-dev", "libc6-dev", "libelf-dev", "libgcc-12-dev", "linux-libc-dev", "zlib1g-dev"),
+)
+"""What is unpacked: libbpf with bpf/*.h, libelf and zlib which it needs, the C library, and what
+compilers count on (clang looks for it here, gcc has its own)."""
 
 
 def sysroot(arch: str) -> Path:

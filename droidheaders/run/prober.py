@@ -6,20 +6,15 @@ What is asked for is the smallest program of each type, taken back at once.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
-import os
-import platform
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
 from droidheaders.adb.shell import last_line
-from droidheaders.debian.arch import TRIPLE
 from droidheaders.errors import DroidheadersError, UnsupportedError
 from droidheaders.run.scratch import scratch
+from droidheaders.run.tools import FLAGS, Tool
 from droidheaders.shipped import emulator_dir
 from droidheaders.ui import printable
 
@@ -34,12 +29,7 @@ TYPES = (
 """What is asked about, in the order of the answers."""
 
 _ARCH = {"aarch64": "arm64", "x86_64": "x86_64"}
-_FLAGS = (
-    *("-std=gnu11", "-Os", "-ffreestanding", "-nostdlib", "-static", "-fno-pie", "-s"),
-    *("-fno-stack-protector", "-fno-strict-aliasing", "-fno-asynchronous-unwind-tables"),
-    "-Wl,--build-id=none",
-    "-Wl,-z,max-page-size=16384",  # Android's larger one; the linker's own for arm64 is 64 KiB
-)
+_FLAGS = ("-ffreestanding", "-nostdlib", "-fno-pie", "-fno-strict-aliasing")
 
 _TIMEOUT = 40.0  # the program ends itself after 20 seconds, and takes two when emulated
 _LONGEST = 64 << 10
@@ -134,58 +124,5 @@ def build(arch: str) -> Path:
 
     Raises DroidheadersError when this host has no compiler for it, or the compiler fails.
     """
-    from droidheaders.cache.disk import disk_errors
-    from droidheaders.cache.store import Cache
-
     source = emulator_dir() / "bpf/prober.c"
-    command = [*_compiler(arch), *_FLAGS]
-    version = _run([command[0], "--version"])
-    key = hashlib.sha256(source.read_bytes() + repr((command, version)).encode()).hexdigest()
-    root = Cache.default().root
-    place = root / "tools" / f"prober-{arch}-{key[:16]}"
-    if place.is_file():
-        return place
-    with disk_errors(root):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        new = place.with_name(f".{place.name}.{os.getpid()}.{os.urandom(4).hex()}")
-        try:
-            _run([*command, "-o", str(new), str(source)])
-            new.replace(place)
-        finally:
-            new.unlink(missing_ok=True)
-    return place
-
-
-def _compiler(arch: str) -> list[str]:
-    """Return how a C compiler for `arch` is called; DroidheadersError when there is none."""
-    triple = TRIPLE[arch]
-    native = platform.system() == "Linux" and _ARCH.get(platform.machine()) == arch
-    for name in (f"{triple}-gcc", *(("gcc",) if native else ())):
-        if gcc := shutil.which(name):
-            return [gcc]
-    from droidheaders.headers.clang import Clang
-
-    clang = Clang.find()
-    # It answers with the bare name when it has no such program.
-    if clang and "/" in _run([clang.path, "-print-prog-name=ld.lld"]):
-        return [clang.path, f"--target={triple}", "-fuse-ld=lld"]
-    package = "gcc" if native else f"gcc-{triple.replace('_', '-')}"
-    raise DroidheadersError(
-        f"this host has no C compiler for {arch}, which the BPF prober is built with",
-        f"sudo apt-get install {package}",
-    )
-
-
-def _run(command: list[str]) -> str:
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
-    except OSError as e:
-        raise DroidheadersError(f"cannot run {command[0]}: {e.strerror}") from e
-    if done.returncode:
-        said = printable(done.stderr.strip().partition("\n")[0])
-        raise DroidheadersError(
-            f"{command[0]} failed on the BPF prober: {said}", f"{command[0]} --version"
-        )
-    return done.stdout
+    return Tool("prober", "the BPF prober", [source], [*FLAGS, *_FLAGS]).build(arch)

@@ -16,8 +16,9 @@ from droidheaders.adb import Device
 from droidheaders.debian.arch import TRIPLE
 from droidheaders.errors import DroidheadersError, UnsupportedError
 from droidheaders.headers.clang import Clang
-from droidheaders.run import prober
+from droidheaders.run import prober, tools
 from droidheaders.run.prober import Outcome
+from droidheaders.run.tools import FLAGS, compiler
 from droidheaders.shipped import emulator_dir
 from tests.fake_device import FakeDevice
 
@@ -66,7 +67,7 @@ def test_another_source_is_another_program(
 
 @pytest.mark.parametrize("arch", MACHINE)
 def test_no_compiler_has_anything_to_say_about_it(arch: str) -> None:
-    command = [*prober._compiler(arch), *prober._FLAGS, "-Wall", "-Wextra", "-Werror"]
+    command = [*compiler(arch, "it"), *FLAGS, *prober._FLAGS, "-Wall", "-Wextra", "-Werror"]
     source = emulator_dir() / "bpf/prober.c"
     subprocess.run([*command, "-o", "/dev/null", str(source)], check=True)
     clang = Clang.find()
@@ -103,10 +104,10 @@ def test_clang_is_taken_where_it_has_a_linker(
     monkeypatch.setattr(shutil, "which", lambda name: None)
     clang.chmod(0o755)
     command = [str(clang), "--target=aarch64-linux-gnu", "-fuse-ld=lld"]
-    assert prober._compiler("arm64") == command
+    assert compiler("arm64", "it") == command
     saying(clang, "echo ld.lld")
     with pytest.raises(DroidheadersError, match="no C compiler for arm64"):
-        prober._compiler("arm64")
+        compiler("arm64", "it")
 
 
 def test_a_compiler_that_fails_leaves_nothing(
@@ -114,11 +115,11 @@ def test_a_compiler_that_fails_leaves_nothing(
 ) -> None:
     gcc = saying(tmp_path / "gcc", '[ "$1" = --version ] || { echo "no luck" >&2; exit 1; }')
     gcc.chmod(0o755)
-    monkeypatch.setattr(prober, "_compiler", lambda arch: [str(gcc)])
+    monkeypatch.setattr(tools, "compiler", lambda arch, what: [str(gcc)])
     with pytest.raises(DroidheadersError, match="gcc failed on the BPF prober: no luck"):
         prober.build("arm64")
     assert list((cache / "tools").iterdir()) == []
-    monkeypatch.setattr(prober, "_compiler", lambda arch: [str(tmp_path / "gone")])
+    monkeypatch.setattr(tools, "compiler", lambda arch, what: [str(tmp_path / "gone")])
     with pytest.raises(DroidheadersError, match=r"cannot run .*gone: No such file"):
         prober.build("arm64")
 
