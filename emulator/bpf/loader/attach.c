@@ -5,8 +5,10 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* In what section they may be, besides those that libbpf 1.1 knows (its later versions do). */
@@ -18,6 +20,24 @@ static const struct {
 	{ "tcx/ingress", BPF_PROG_TYPE_SCHED_CLS }, { "tcx/egress", BPF_PROG_TYPE_SCHED_CLS },
 };
 
+/* The last directory may be missing; the file system is that of the one above it then. */
+static void check_pins(void)
+{
+	char above[LONGEST_NAME], *slash;
+	struct statfs system = { 0 };
+
+	snprintf(above, sizeof(above), "%s", options.pin);
+	slash = strrchr(above, '/');
+	if (statfs(above, &system) && errno == ENOENT && slash && slash != above) {
+		*slash = '\0';
+		if (statfs(above, &system))
+			fail("attach", NULL, NULL, errno, "nothing can be pinned in %s", options.pin);
+	}
+	if (system.f_type != BPF_FS_MAGIC)
+		fail("attach", NULL, NULL, EINVAL, "nothing can be pinned in %s, which is not on bpffs",
+		     options.pin);
+}
+
 /* Before it is loaded: types that libbpf does not guess, and no pins that nobody asked for. */
 void prepare(struct bpf_object *object)
 {
@@ -28,7 +48,9 @@ void prepare(struct bpf_object *object)
 		for (size_t i = 0; i < COUNT(later); i++)
 			if (!strcmp(bpf_program__section_name(program), later[i].section))
 				bpf_program__set_type(program, later[i].type);
-	if (!options.pin)
+	if (options.pin)
+		check_pins();
+	else
 		bpf_object__for_each_map(map, object)
 			bpf_map__set_pin_path(map, NULL);
 }

@@ -23,7 +23,7 @@ int signal_fd = -1;
 
 static void take_signals(void)
 {
-	static const int ending[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+	static const int ending[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE };
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -31,7 +31,6 @@ static void take_signals(void)
 		sigaddset(&set, ending[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-	signal(SIGPIPE, SIG_IGN);
 }
 
 static struct bpf_object *open_object_file(void)

@@ -19,25 +19,66 @@ static void append(void *context, const char *format, va_list arguments)
 								 sizeof(text) - length - 1;
 }
 
-/* btf_dump writes "['s','h',]" for what everybody writes "sh". */
-static void join_characters(void)
+static char tidied[96 << 10];
+static size_t tidied_length;
+
+static void keep(const char *from, size_t size)
 {
-	char *from = text, *to = text, *end = text + length;
+	if (size > sizeof(tidied) - tidied_length)
+		return;
+	memcpy(tidied + tidied_length, from, size);
+	tidied_length += size;
+}
 
+static bool is_character(const char *at, const char *end)
+{
+	return at + 3 < end && at[0] == '\'' && at[2] == '\'' && at[3] == ',';
+}
+
+/* Past a list of nothing but characters, else null. */
+static char *end_of_characters(char *at, const char *end)
+{
+	while (is_character(at, end))
+		at += 4;
+	return at < end && *at == ']' && at[-1] == ',' ? at + 1 : NULL;
+}
+
+static char *end_of_cast(char *at, const char *end)
+{
+	int depth = 0;
+
+	do
+		depth += (*at == '(') - (*at == ')');
+	while (++at < end && depth);
+	return at;
+}
+
+/* btf_dump writes "(struct event){.comm = (char[16])['s','h',],}" for ".comm = \"sh\"" in braces. */
+static void tidy(void)
+{
+	char *from = text, *end = text + length, *past;
+
+	tidied_length = 0;
 	while (from < end) {
-		char *at = from + 1;
-
-		if (*from != '[' || at + 3 >= end || at[0] != '\'' || at[2] != '\'') {
-			*to++ = *from++;
-			continue;
+		if (*from == '[' && (past = end_of_characters(from + 1, end))) {
+			keep("\"", 1);
+			for (from++; is_character(from, end); from += 4)
+				keep(from + 1, 1);
+			keep("\"", 1);
+			from = past;
+		} else if (is_character(from, end)) {
+			keep(from, 3);
+			from += 3;
+		} else if (*from == '(' && (from == text || strchr(" ={[,", from[-1]))) {
+			from = end_of_cast(from, end);
+		} else if (*from == ',' && from + 1 < end && (from[1] == '}' || from[1] == ']')) {
+			from++;
+		} else {
+			keep(from, 1);
+			if (*from++ == ',')
+				keep(" ", 1);
 		}
-		*to++ = '"';
-		for (; at + 3 < end && at[0] == '\'' && at[2] == '\'' && at[3] == ','; at += 4)
-			*to++ = at[1];
-		*to++ = '"';
-		from = at + (*at == ']');
 	}
-	length = (size_t)(to - text);
 }
 
 static const struct btf *dumped;
@@ -45,8 +86,8 @@ static struct btf_dump *dump;
 
 bool add_value(const char *name, const struct btf *btf, __u32 type, const void *data, size_t size)
 {
-	LIBBPF_OPTS(btf_dump_type_data_opts, how, .compact = true, .skip_names = true,
-		    .emit_zeroes = true);
+	LIBBPF_OPTS(btf_dump_type_data_opts, how, 
+		    .compact = true, .emit_zeroes = true);
 
 	if (!btf || !type)
 		return false;
@@ -58,8 +99,8 @@ bool add_value(const char *name, const struct btf *btf, __u32 type, const void *
 	length = 0;
 	if (!dump || btf_dump__dump_type_data(dump, type, data, size, &how) < 0)
 		return false;
-	join_characters();
-	add_bytes(name, text, length);
+	tidy();
+	add_bytes(name, tidied, tidied_length);
 	return true;
 }
 

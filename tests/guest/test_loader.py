@@ -1,0 +1,301 @@
+"""The BPF loader in real kernels: each kind of program is attached, and is seen to fire."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from droidheaders.adb import Selector, Server
+from droidheaders.guest.guest import Guest
+from tests.kernels import KERNELS
+from tests.loading import Place, of, variables
+
+pytestmark = pytest.mark.guest
+
+RMDIR = "mkdir /data/local/tmp/d && rmdir /data/local/tmp/d"
+
+
+@pytest.fixture(scope="module", params=KERNELS)
+def kernel(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def place(kernel: str, adb: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DROIDHEADERS_STATE", str(tmp_path_factory.mktemp("state")))
+        with (
+            Guest.start(kernel, persona="su", server=adb) as guest,
+            adb.select(Selector(serial=guest.serial)).privileged() as root,
+        ):
+            yield Place(root.device, root)
+
+
+def attached(events: list[dict[str, Any]]) -> dict[str, str]:
+    assert not of(events, "error"), of(events, "error") + of(events, "log")
+    assert of(events, "end"), events
+    return {event["program"]: event["to"] for event in of(events, "attached")}
+
+
+def test_probes_and_events(place: Place) -> None:
+    trigger = f"{RMDIR}; /system/bin/sh -c 'ls / >/dev/null'; sleep 0.3"
+    events = place.run("probes", trigger, dump=["all"])
+    assert attached(events) == {
+        "on_kprobe": "vfs_rmdir",
+        "on_kretprobe": "vfs_rmdir",
+        "on_tracepoint": "sched/sched_process_exec",
+        "on_raw_tracepoint": "sched_process_exec",
+        "on_clock": "cpu-clock at 99 Hz",
+        "on_uprobe": "libc.so.6:rmdir",
+        "on_uretprobe": "libc.so.6:malloc",
+        "on_offset": "libc.so.6:calloc+0x0",
+    }
+    seen = variables(events)
+    assert seen["kprobed"] == seen["kretprobed"] == 1
+    assert all(seen.values()), seen
+
+
+def test_sockets_and_control_groups(place: Place) -> None:
+    trigger = "cat /proc/sys/kernel/hostname; head -c 1 /dev/zero; nc -w 1 127.0.0.1 9 || true"
+    events = place.run("sockets", trigger, dump=["all"], cgroup="/sys/fs/cgroup")
+    assert set(attached(events).values()) == {"packets of every interface", "/sys/fs/cgroup"}
+    seen = variables(events)
+    assert all(seen.values()), seen
+
+
+def test_interfaces(place: Place, kernel: str) -> None:
+    place.insert("sch_ingress", "cls_bpf")
+    trigger = "nc -w 1 127.0.0.1 9 || true"
+    events = place.run("interfaces", trigger, dump=["all"], interface="lo")
+    assert attached(events) == {
+        "on_xdp": "lo",
+        "on_ingress": "lo ingress",
+        "on_egress": "lo egress",
+    }
+    seen = variables(events)
+    assert all(seen.values()), seen
+    # Nothing holds them any more; before 6.6 the filters' own qdisc did.
+    place.said("rmmod cls_bpf sch_ingress")
+    (error,) = of(place.run("interfaces", interface="none"), "error")
+    assert (error["stage"], error["error"]) == ("attach", "ENODEV")
+
+
+def test_the_lsm(place: Place, kernel: str) -> None:
+    events = place.run("guard", RMDIR, dump=["all"])
+    if kernel in ("5.10-arm64", "6.1-arm64"):
+        assert of(events, "error", stage="attach", error="ENOTSUPP")
+        return
+    assert attached(events) == {"on_rmdir": "path_rmdir"}
+    assert variables(events) == {"asked": 0 if kernel == "5.10-x86_64" else 1}
+
+
+def test_without_a_place_they_are_only_loaded(place: Place) -> None:
+    events = place.run("sockets")
+    assert list(attached(events)) == ["on_packet"]
+    assert {event["reason"] for event in of(events, "unattached")} == {"needs --cgroup"}
+
+
+def test_programs_by_btf(place: Place) -> None:
+    events = place.run("traced", "ls / >/dev/null", dump=[".bss"])
+    assert attached(events) == {"on_exec": "sched_process_exec", "each_task": "task"}
+    assert variables(events)["traced"] > 0
+    lines = [event["text"] for event in of(events, "iter", program="each_task")]
+    assert "task 1 init" in lines
+
+
+def test_trampolines(place: Place, kernel: str) -> None:
+    events = place.run("trampolined", RMDIR, dump=["all"])
+    if kernel in ("5.10-arm64", "6.1-arm64"):  # since 6.4 (2aa6ac03516d)
+        (error,) = of(events, "error", stage="attach", error="ENOTSUPP")
+        assert (error["program"], error["section"]) == ("on_entry", "fentry/vfs_rmdir")
+        return
+    assert attached(events) == {"on_entry": "vfs_rmdir", "on_exit": "vfs_rmdir"}
+    assert variables(events) == {"entered": 1, "left": 1}
+
+
+def test_struct_ops(place: Place) -> None:
+    known = "cat /proc/sys/net/ipv4/tcp_available_congestion_control"
+    with place.loading("congestion") as running:
+        running.until("ready")
+        assert "bpf_droid" in place.said(known)
+        assert attached(running.end()) == {"droid": "droid"}
+    assert "bpf_droid" not in place.said(known)
+
+
+def test_data(place: Place) -> None:
+    events = place.run(
+        "data",
+        RMDIR,
+        set_=[
+            *("wanted=0x2a", "loud=true", "colour=GREEN", "name=Zoë"),
+            *("small=-3", "config.one=10", "config.in.two=5000000000"),
+        ],
+        maps=[
+            "hash=5:010000000200000061620000000000000000000000000000",
+            "each=1:77",
+            "untyped=1:0102030405ff",
+            "words=seven:GREEN",
+            "jumps=1:jump",
+        ],
+        dump=["hash", "each", "untyped", "words", ".bss", "large"],
+    )
+    assert set(attached(events)) == {"on_rmdir", "on_mkdir", "jump"}
+    (trace,) = of(events, "trace")
+    assert trace["text"].endswith("bpf_trace_printk: Zoë is 7, 7")
+    text = '{.number = 7, .wanted = 42, .comm = "rmdir"}'
+    assert [event["text"] for event in of(events, "record", map="ring", size=24)] == [text]
+    assert of(events, "record", map="perf", text=text)
+    assert of(events, "record", map="perf", text="a line of text")
+    (raw,) = of(events, "record", map="ring", size=3)
+    assert base64.b64decode(raw["data"]) == b"\x01\x02\x03"
+    assert "text" not in raw
+    dumps = {event["name"]: event["entries"] for event in of(events, "map")}
+    assert {entry["key_text"]: entry["value_text"] for entry in dumps["hash"]} == {
+        "7": text,
+        "5": '{.number = 1, .wanted = 2, .comm = "ab"}',
+    }
+    assert [(entry["key_text"], entry["cpu"], entry["value_text"]) for entry in dumps["each"]] == [
+        ("0", 0, "0"),
+        ("0", 1, "0"),
+        ("1", 0, "77"),
+        ("1", 1, "77"),
+    ]
+    assert [entry["value"] for entry in dumps["untyped"]] == ["0" * 12, "0102030405ff"]
+    (word,) = dumps["words"]
+    assert (word["key_text"], word["value_text"]) == ('"seven"', "GREEN")
+    assert variables(events)["jumped"] >= 2
+    (large,) = of(events, "map", name="large")
+    assert large["truncated"]
+    assert len(large["entries"]) > 5000
+
+
+def test_nothing_is_left(place: Place) -> None:
+    look = (
+        "ls /sys/fs/bpf; cd /sys/kernel/tracing; cat kprobe_events uprobe_events tracing_on;"
+        " grep -c . enabled_functions 2>/dev/null; ls /data/local/tmp"
+    )
+    place.push("data")
+    before = place.said(look + "; true")
+    place.run("data", RMDIR)
+    assert place.said(look + "; true") == before
+
+
+def held(place: Place) -> str:
+    """What the kernel holds of BPF, by what this process may ask."""
+    return place.said(
+        "cd /sys/kernel/tracing; cat kprobe_events uprobe_events tracing_on; ls /sys/fs/bpf;"
+        " cat /proc/sys/net/ipv4/tcp_available_congestion_control; lsmod | grep -c cls_bpf; true"
+    )
+
+
+@pytest.mark.parametrize("signal", ["TERM", "INT", "HUP", "PIPE"])
+def test_signals_end_it_cleanly(place: Place, signal: str) -> None:
+    before = held(place)
+    with place.loading("data", dump=["each"]) as running:
+        running.until("ready")
+        pid = running.of("hello")[0]["pid"]
+        place.said(f"kill -{signal} {pid}")
+        events = running.rest()
+        assert running.loader.status == 0
+    assert events[-1] == {"type": "end", "reason": "signal", "dropped": 0}
+    assert of(events, "map", name="each")
+    assert held(place) == before
+
+
+def programs(place: Place) -> int:
+    """How many programs are held by file descriptors of anybody."""
+    return int(place.said("cat /proc/[0-9]*/fdinfo/* 2>/dev/null | grep -c prog_id; true"))
+
+
+def test_a_kill_leaves_nothing(place: Place) -> None:
+    before = held(place)
+    with place.loading("probes") as running:
+        running.until("ready")
+        pid = running.of("hello")[0]["pid"]
+        assert programs(place) > 0
+        place.said(f"kill -KILL {pid}")
+        running.rest()
+        assert running.loader.status == 128 + 9
+    assert held(place) == before
+    assert programs(place) == 0
+    assert place.said("cat /sys/kernel/debug/kprobes/list; true") == ""
+
+
+def test_a_device_that_hangs_up_ends_it(place: Place) -> None:
+    with place.loading("probes") as running:
+        running.until("ready")
+        pid = running.of("hello")[0]["pid"]
+    place.said(f"for i in $(seq 100); do [ -e /proc/{pid} ] || exit 0; sleep 0.1; done; exit 1")
+
+
+@pytest.mark.parametrize("samples", [False, True])
+def test_a_flood_is_bounded(place: Place, samples: bool) -> None:
+    """Nobody reads for a while; then what is there is less than what was written, and counted."""
+    with place.loading("flood", set_=[f"samples={samples}"], dump=[".bss"]) as running:
+        running.until("ready")
+        pid = running.of("hello")[0]["pid"]
+        place.said(f"i=0; while [ $i -lt 100 ]; do i=$((i+1)); {RMDIR}; done")
+        peak = int(place.said(f"grep VmHWM /proc/{pid}/status").split()[1])
+        events = running.end()
+    assert peak < 24 << 10  # KiB
+    (end,) = of(events, "end")
+    assert variables(events)["written"] == 51200
+    kind, lost = ("record" if samples else "trace"), of(events, "lost")
+    assert 10000 < len(of(events, kind)) < 51200
+    assert end["dropped"] > 0
+    if not samples and not lost:
+        assert len(of(events, kind)) + end["dropped"] == 51200
+
+
+def test_a_refusal_comes_with_the_verifiers_words(place: Place) -> None:
+    events = place.run("refused")
+    (error,) = of(events, "error")
+    assert (error["stage"], error["program"], error["error"]) == ("load", "refused", "EACCES")
+    assert error["section"] == "kprobe/vfs_rmdir"
+    words = [event["text"] for event in of(events, "log", source="verifier", program="refused")]
+    assert any("invalid mem access" in line for line in words), words
+    assert any("bpf_get_current_task" in line for line in words)
+
+
+@pytest.mark.parametrize(
+    ("options", "stage", "error", "said"),
+    [
+        ({"set_": ["nothing=1"]}, "set", "ENOENT", "no variable named nothing"),
+        ({"set_": ["wanted"]}, "set", "EINVAL", "--set wanted is not NAME=VALUE"),
+        ({"set_": ["wanted=many"]}, "set", "EINVAL", 'does not take "many"'),
+        ({"set_": ["wanted=2147483648"]}, "set", "EINVAL", "does not take"),
+        ({"set_": ["loud=2"]}, "set", "EINVAL", "does not take"),
+        ({"set_": ["colour=BLUE"]}, "set", "EINVAL", "does not take"),
+        ({"set_": ["name=far too long"]}, "set", "EINVAL", "does not take"),
+        ({"set_": ["config.three=1"]}, "set", "ENOENT", "no member named three"),
+        ({"maps": ["none=1:2"]}, "map", "ENOENT", "no map named none"),
+        ({"maps": ["each=1"]}, "map", "EINVAL", "is not NAME=KEY:VALUE"),
+        ({"maps": ["each=9:1"]}, "map", "E2BIG", "did not take the entry 9"),
+        ({"maps": ["untyped=1:01"]}, "map", "EINVAL", 'and "01" is none'),
+        ({"maps": ["jumps=1:nobody"]}, "map", "EINVAL", 'and "nobody" is none'),
+        ({"dump": ["none"]}, "map", "ENOENT", "no map named none"),
+        ({"events": ["ring=what"]}, "map", "ENOENT", "no type named what"),
+        ({"btf": "/init.rc"}, "btf", None, "holds no BTF"),
+        ({"pin": "/data/local/tmp/pins"}, "attach", None, "nothing can be pinned"),
+    ],
+)
+def test_what_cannot_be(
+    place: Place, options: dict[str, Any], stage: str, error: str | None, said: str
+) -> None:
+    events = place.run("data", **options)
+    assert events[-1]["type"] == "error"
+    assert events[-1]["stage"] == stage
+    assert said in events[-1]["message"]
+    if error:
+        assert events[-1]["error"] == error
+
+
+def test_no_object(place: Place) -> None:
+    place.said("echo nonsense >/data/local/tmp/nonsense.o")
+    for name in ("nonsense", "missing"):
+        result = place.root.shell(f"/data/local/tmp/loader /data/local/tmp/{name}.o")
+        assert result.status == 1
+        assert b'"stage":"open"' in result.stdout.splitlines()[-1]
