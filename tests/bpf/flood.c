@@ -15,12 +15,12 @@ SEC("kprobe/vfs_rmdir") int on_rmdir(void *context)
 	static const char line[] =
 		"a line of a flood that nobody can drink as fast as it comes, long as it is";
 
-	for (int i = 0; i < 512; i++) {
+	for (int i = 0; i < 1024; i++) {
 		if (samples)
 			bpf_ringbuf_output(&ring, (void *)line, sizeof(line), 0);
 		else
 			bpf_trace_printk(line, sizeof(line));
 	}
-	written += 512;
+	written += 1024;
 	return 0;
 }

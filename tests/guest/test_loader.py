@@ -234,20 +234,22 @@ def test_a_device_that_hangs_up_ends_it(place: Place) -> None:
 @pytest.mark.parametrize("samples", [False, True])
 def test_a_flood_is_bounded(place: Place, samples: bool) -> None:
     """Nobody reads for a while; then what is there is less than what was written, and counted."""
-    with place.loading("flood", set_=[f"samples={samples}"], dump=[".bss"]) as running:
+    with place.loading("flood", set_=[f"samples={samples:d}"], dump=[".bss"]) as running:
         running.until("ready")
         pid = running.of("hello")[0]["pid"]
-        place.said(f"i=0; while [ $i -lt 100 ]; do i=$((i+1)); {RMDIR}; done")
+        place.said("cd /data/local/tmp && mkdir $(seq 40) && rmdir $(seq 40)")
         peak = int(place.said(f"grep VmHWM /proc/{pid}/status").split()[1])
         events = running.end()
     assert peak < 24 << 10  # KiB
     (end,) = of(events, "end")
-    assert variables(events)["written"] == 51200
-    kind, lost = ("record" if samples else "trace"), of(events, "lost")
-    assert 10000 < len(of(events, kind)) < 51200
-    assert end["dropped"] > 0
-    if not samples and not lost:
-        assert len(of(events, kind)) + end["dropped"] == 51200
+    assert variables(events)["written"] == 40960
+    lost = sum(event["count"] for event in of(events, "lost"))
+    came = len(of(events, "record" if samples else "trace"))
+    assert came > 5000
+    if samples:
+        assert end["dropped"] > 0
+    # What says how many were lost may have been dropped itself.
+    assert 40960 - lost - end["dropped"] <= came < 40960
 
 
 def test_a_refusal_comes_with_the_verifiers_words(place: Place) -> None:

@@ -11,11 +11,13 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#define RING_SIZE 1408 /* TRACE_BUF_SIZE_DEFAULT in kernel/trace/trace.c, KiB */
 #define READS 64 /* at once, a page each; then others have their turn */
 
 static const char *const places[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
 static int pipe_fd = -1;
 static bool turned_on, begun;
+static long found_size = -1; /* KiB for each CPU, where we have changed it */
 static char place[LONGEST_NAME], mark[64];
 static char text[16384]; /* what is not a whole line yet */
 static size_t have;
@@ -71,6 +73,32 @@ static void turn_on(void)
 	close(fd);
 }
 
+static void resize(long size)
+{
+	char digits[24];
+	int fd = open_in_place("buffer_size_kb", O_WRONLY);
+	int length = snprintf(digits, sizeof(digits), "%ld", size);
+
+	if (fd < 0 || write(fd, digits, (size_t)length) != length)
+		say("cannot write %s to buffer_size_kb: %s", digits, errno_name(errno));
+	close(fd);
+}
+
+/* Until somebody traces, the ring has a page or two for each CPU, some dozens of lines, and
+ * bpf_trace_printk() does not change that: "7 (expanded: 1408)". */
+static void enlarge(void)
+{
+	char said[64] = "";
+	int fd = open_in_place("buffer_size_kb", O_RDONLY);
+
+	if (fd >= 0 && read(fd, said, sizeof(said) - 1) > 0 && strtol(said, NULL, 10) < RING_SIZE &&
+	    strtol(said, NULL, 10) > 0) {
+		found_size = strtol(said, NULL, 10);
+		resize(RING_SIZE);
+	}
+	close(fd);
+}
+
 /* What was there before us is read and passed over, up to this line. */
 static void write_mark(void)
 {
@@ -103,6 +131,7 @@ void open_trace(void)
 		return;
 	}
 	turn_on();
+	enlarge();
 	write_mark();
 }
 
@@ -175,6 +204,8 @@ void close_trace(void)
 	if (turned_on)
 		switch_tracing("0");
 	turned_on = false;
+	if (pipe_fd >= 0 && found_size >= 0)
+		resize(found_size);
 	if (pipe_fd >= 0)
 		close(pipe_fd);
 	pipe_fd = -1;
