@@ -51,6 +51,8 @@ size_t line_room(void);
 /* What must not be lost waits for the reader; what may be is dropped then, and counted. */
 void end_line(void);
 void end_line_or_drop(void);
+/* From now on, for so long in all, wait for the reader before anything is dropped. */
+void be_patient(int milliseconds);
 void write_out(void);
 /* Wait until the reader has taken all. */
 void drain(void);
@@ -119,13 +121,15 @@ void read_iterators(void);
 /* records.c: ring and perf buffers */
 void open_records(struct bpf_object *object);
 size_t poll_records(struct pollfd *fds, size_t room);
-void read_records(void);
+/* A turn's worth; true when there may be more. */
+bool read_records(void);
 void close_records(void);
 
 /* trace.c */
 void open_trace(void);
 int poll_trace(void);
-void read_trace(void);
+/* The same. */
+bool read_trace(void);
 void close_trace(void);
 
 #endif

@@ -19,6 +19,9 @@
 
 #define TICK 100 /* milliseconds; for kernels whose trace_pipe does not wake us at once */
 
+#define PATIENCE 5000 /* milliseconds for the reader, at the end */
+#define LAST_TURNS 1024
+
 int signal_fd = -1;
 
 static void take_signals(void)
@@ -136,6 +139,19 @@ static const char *run(void)
 	}
 }
 
+/* What was on its way when it ended; others may go on writing to the trace. */
+static void read_rest(void)
+{
+	int turns = LAST_TURNS;
+
+	be_patient(PATIENCE);
+	while (turns-- && read_trace())
+		continue;
+	turns = LAST_TURNS;
+	while (turns-- && read_records())
+		continue;
+}
+
 int main(int argc, char **argv)
 {
 	struct bpf_object *object;
@@ -164,9 +180,7 @@ int main(int argc, char **argv)
 	read_iterators();
 	reason = run();
 	detach();
-	/* What was on its way when it ended. */
-	read_trace();
-	read_records();
+	read_rest();
 	close_trace();
 	dump_maps(object);
 	begin("end");

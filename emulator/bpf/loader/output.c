@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LINE (1 << 20)
@@ -18,6 +19,7 @@ static char line[LINE], queue[QUEUE];
 static size_t length, queue_start, queue_end;
 static bool first, broken;
 static unsigned long long lost;
+static long long patient_until;
 
 static void put(char byte)
 {
@@ -239,13 +241,14 @@ void write_out(void)
 		queue_start = queue_end = 0;
 }
 
-/* Wait until the reader took something. A signal meanwhile means that nobody reads any more. */
-static void await_reader(void)
+/* Wait until the reader took something, for so many milliseconds or, with -1, for ever. A signal
+ * meanwhile means that nobody reads any more. */
+static void await_reader(int patience)
 {
 	struct pollfd fds[] = { { .fd = STDOUT_FILENO, .events = POLLOUT },
 				{ .fd = signal_fd, .events = POLLIN } };
 
-	poll(fds, 2, -1);
+	poll(fds, 2, patience);
 	if (fds[1].revents)
 		broken = true;
 	else if (fds[0].revents)
@@ -272,13 +275,30 @@ static void enqueue(void)
 void end_line(void)
 {
 	while (!broken && !fits(QUEUE))
-		await_reader();
+		await_reader(-1);
 	if (!broken)
 		enqueue();
 }
 
+static long long now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000LL + time.tv_nsec / 1000000;
+}
+
+void be_patient(int milliseconds)
+{
+	patient_until = now() + milliseconds;
+}
+
 void end_line_or_drop(void)
 {
+	long long left;
+
+	while (!broken && !fits(QUEUE / 2) && (left = patient_until - now()) > 0)
+		await_reader((int)left);
 	/* Half of it is for what must not be lost. */
 	if (fits(QUEUE / 2))
 		enqueue();
@@ -289,7 +309,7 @@ void end_line_or_drop(void)
 void drain(void)
 {
 	while (output_waits())
-		await_reader();
+		await_reader(-1);
 }
 
 void say(const char *format, ...)

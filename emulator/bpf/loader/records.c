@@ -149,15 +149,19 @@ size_t poll_records(struct pollfd *fds, size_t room)
 }
 
 /* Not by what poll() said: perf_poll() in kernel/events/core.c tells of a sample only once. */
-void read_records(void)
+bool read_records(void)
 {
+	bool more = false;
+
 	for (size_t i = 0; i < count; i++) {
 		buffers[i].taken = 0;
 		if (buffers[i].ring)
 			ring_buffer__consume(buffers[i].ring);
 		else
 			perf_buffer__consume(buffers[i].perf);
+		more = more || buffers[i].taken >= TURN;
 	}
+	return more;
 }
 
 void close_records(void)

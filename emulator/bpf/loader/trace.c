@@ -184,7 +184,7 @@ static void take_lines(void)
 	memmove(text, text + start, have -= start);
 }
 
-void read_trace(void)
+bool read_trace(void)
 {
 	for (int i = 0; pipe_fd >= 0 && i < READS; i++) {
 		ssize_t got = read(pipe_fd, text + have, sizeof(text) - 1 - have);
@@ -192,11 +192,12 @@ void read_trace(void)
 		if (got <= 0) {
 			/* All of before is read, even if another reader took our mark. */
 			begun = begun || (got < 0 && errno == EAGAIN);
-			return;
+			return false;
 		}
 		have += (size_t)got;
 		take_lines();
 	}
+	return pipe_fd >= 0;
 }
 
 void close_trace(void)
