@@ -68,7 +68,7 @@ volatile struct {
 } config;
 int jumped;
 
-SEC("kprobe/vfs_rmdir") int on_rmdir(void *context)
+SEC("kprobe/security_inode_rmdir") int on_rmdir(void *context)
 {
 	struct event event = { .number = config.one + small, .wanted = wanted }, *sample;
 
@@ -91,7 +91,7 @@ SEC("kprobe/vfs_rmdir") int on_rmdir(void *context)
 	return 0;
 }
 
-SEC("kprobe/vfs_mkdir") int on_mkdir(void *context)
+SEC("kprobe/security_inode_mkdir") int on_mkdir(void *context)
 {
 	char said[] = "a line of text";
 	char raw[] = { 1, 2, 3 };
@@ -102,7 +102,7 @@ SEC("kprobe/vfs_mkdir") int on_mkdir(void *context)
 }
 
 /* Called by on_rmdir. */
-SEC("kprobe/vfs_rmdir") int jump(void *context)
+SEC("kprobe/security_inode_rmdir") int jump(void *context)
 {
 	jumped++;
 	return 0;

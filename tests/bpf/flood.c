@@ -10,7 +10,7 @@ struct {
 const volatile _Bool samples;
 u64 written;
 
-SEC("kprobe/vfs_rmdir") int on_rmdir(void *context)
+SEC("kprobe/security_inode_rmdir") int on_rmdir(void *context)
 {
 	static const char line[] =
 		"a line of a flood that nobody can drink as fast as it comes, long as it is";

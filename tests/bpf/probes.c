@@ -10,7 +10,7 @@ struct task_struct {
 	struct task_struct *parent;
 } __attribute__((preserve_access_index));
 
-SEC("kprobe/vfs_rmdir") int on_kprobe(void *context)
+SEC("kprobe/security_inode_rmdir") int on_kprobe(void *context)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 
@@ -19,7 +19,7 @@ SEC("kprobe/vfs_rmdir") int on_kprobe(void *context)
 	return 0;
 }
 
-SEC("kretprobe/vfs_rmdir") int on_kretprobe(void *context)
+SEC("kretprobe/security_inode_rmdir") int on_kretprobe(void *context)
 {
 	kretprobed++;
 	return 0;

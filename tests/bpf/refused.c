@@ -2,7 +2,7 @@
 /* A program that the verifier refuses. */
 #include "common.h"
 
-SEC("kprobe/vfs_rmdir") int refused(void *context)
+SEC("kprobe/security_inode_rmdir") int refused(void *context)
 {
 	return *(int *)bpf_get_current_task();
 }

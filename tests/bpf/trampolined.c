@@ -4,13 +4,13 @@
 
 int entered, left;
 
-SEC("fentry/vfs_rmdir") int BPF_PROG(on_entry)
+SEC("fentry/security_inode_rmdir") int BPF_PROG(on_entry)
 {
 	entered++;
 	return 0;
 }
 
-SEC("fexit/vfs_rmdir") int BPF_PROG(on_exit)
+SEC("fexit/security_inode_rmdir") int BPF_PROG(on_exit)
 {
 	left++;
 	return 0;
