@@ -79,6 +79,10 @@ class Loader:
                 events += self._take(piece.data)
         return events
 
+    def parse(self, line: bytes) -> Event | None:
+        """Return the event of a line, None for one that is not its own."""
+        return parse(line)
+
     def close_stdin(self) -> None:
         """Ask it to detach, to dump the maps, and to end."""
         self._session.close_stdin()
@@ -90,7 +94,7 @@ class Loader:
             whole = bytes(self._line) + line
             if self._skipping or len(whole) > LONGEST:
                 self.passed_over += 1
-            elif event := parse(whole):
+            elif event := self.parse(whole):
                 events.append(event)
             else:
                 self.passed_over += 1
