@@ -13,36 +13,40 @@ from droidheaders.run.loader import Loader
 # Each line begins with a letter that says what it is. Pins are what holds the programs, so they go
 # at every end that a shell can see; no dot may be in their path (kernel/bpf/inode.c,
 # bpf_lookup()). What autoattach cannot attach it pins without a word: only the list of links tells.
+# mksh's echo would take backslashes for its own, and its printf is a program.
 _SCRIPT = """\
+say() {{ print -r -- "$1" 2>/dev/null || printf '%s\\n' "$1"; }}
+lines() {{ while IFS= read -r line; do say "$1$line"; done; }}
 d=/sys/fs/bpf/droidheaders_$$ b={tool}
 t=/sys/kernel/tracing; [ -e $t/trace_pipe ] || t=/sys/kernel/debug/tracing
 end() {{ trap '' HUP INT TERM; [ "$p" ] && kill $p 2>/dev/null; rm -rf $d; }}
-p=; trap 'end; echo xsignal; exit 0' HUP INT TERM
-echo "h$($b version | head -n 1)"
+p=; trap 'end; say xsignal; exit 0' HUP INT TERM
+say "h$($b version | head -n 1)"
 said=$($b prog loadall {object} $d pinmaps $d/maps autoattach 2>&1); s=$?
-echo "$said" | sed 's/^/l/'
-if [ $s != 0 ]; then end; echo e; exit 1; fi
-for f in $d/*; do [ -f $f ] && echo "p${{f##*/}} $($b -j prog show pinned $f 2>/dev/null ||
-  $b -j link show pinned $f)"; done
-echo "droidheaders begins $$" >$t/trace_marker; echo "m$$"
-sed -u 's/^/t/' $t/trace_pipe & p=$!
-echo r
+say "$said" | lines l
+if [ $s != 0 ]; then end; say e; exit 1; fi
+for f in $d/*; do [ -f $f ] || continue
+x=$($b -j link show pinned $f) || x=$($b -j prog show pinned $f)
+say "p${{f##*/}} $x"; done
+echo "droidheaders begins $$" >$t/trace_marker; say "m$$"
+lines t <$t/trace_pipe & p=$!
+say r
 cat >/dev/null
 {dumps}
 end
-echo xstdin
+say xstdin
 """
 
 
 def script(tool: str, object_path: str, dump: Sequence[str] = ()) -> str:
     """Return a script for the device's sh, as root, that a `Bpftool` listens to.
 
-    `tool` is bpftool's path there, 7.1 or newer. Attaches what bpftool can by section, reads
+    `tool` is bpftool's path there; 7.1 knows no autoattach yet, 7.5 does. Attaches what bpftool can by section, reads
     trace_pipe, dumps the maps named in `dump` at the end of stdin, and leaves nothing pinned.
     """
     dumps = "\n".join(
-        f'echo "d"{shlex.quote(name)}" $($b -j map dump pinned $d/maps/{shlex.quote(name)} 2>&1)"'
-        for name in dump
+        f'say d{name}" $($b -j map dump pinned $d/maps/{name} 2>&1)"'
+        for name in map(shlex.quote, dump)
     )
     return _SCRIPT.format(tool=shlex.quote(tool), object=shlex.quote(object_path), dumps=dumps)
 

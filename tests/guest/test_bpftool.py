@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import platform
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from droidheaders.adb import Selector, Server
-from droidheaders.debian.arch import MACHINE
+from droidheaders.debian.arch import DEBIAN_ARCH, host_arch
+from droidheaders.debian.mirror import mirror
+from droidheaders.debian.packages import Packages, unpack
+from droidheaders.debian.place import cache_dir, locked
 from droidheaders.guest.guest import Guest
 from droidheaders.run.bpftool import Bpftool, script
 from tests.loading import PLACE, Place, Running, of
@@ -20,14 +21,24 @@ from tests.loading import PLACE, Place, Running, of
 pytestmark = pytest.mark.guest
 
 TOOL = f"{PLACE}/bpftool"
-BPFTOOL = shutil.which("bpftool", path="/usr/sbin:/usr/bin:/sbin")
+SUITE = "bookworm-backports"  # bookworm's own, 7.1, knows no autoattach
 LOOK = "ls /sys/fs/bpf; cat /sys/kernel/tracing/kprobe_events; ls /data/local/tmp"
+
+
+def bpftool(into: Path) -> Path:
+    """Return Debian's bpftool for this host's architecture."""
+    arch = host_arch()
+    with locked():
+        packages = Packages(cache_dir(), mirror(), [SUITE], arch)
+        packages.update()
+        unpack(packages.fetch(packages.find(["bpftool"], DEBIAN_ARCH[arch])), into)
+    return into / "usr/sbin/bpftool"
 
 
 @pytest.fixture(scope="module")
 def place(adb: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    assert BPFTOOL, "sudo apt-get install bpftool"
-    name = f"6.1-{MACHINE[platform.machine()]}"  # it is this host's own
+    tool = bpftool(tmp_path_factory.mktemp("bpftool"))
+    name = f"6.1-{host_arch()}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DROIDHEADERS_STATE", str(tmp_path_factory.mktemp("state")))
         with (
@@ -35,10 +46,10 @@ def place(adb: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pla
             adb.select(Selector(serial=guest.serial)).privileged() as root,
         ):
             place = Place(root.device, root)
-            needed = subprocess.run(["ldd", BPFTOOL], capture_output=True, text=True, check=True)
+            needed = subprocess.run(["ldd", tool], capture_output=True, text=True, check=True)
             for library in re.findall(r"=> (\S+/lib(?:elf|z|cap)\.so\S+)", needed.stdout):
                 root.device.push(Path(library).resolve(), f"{PLACE}/{Path(library).name}")
-            root.device.push(Path(BPFTOOL).resolve(), f"{TOOL}.real", mode=0o755)
+            root.device.push(tool, f"{TOOL}.real", mode=0o755)
             wrapper = f'#!/system/bin/sh\nLD_LIBRARY_PATH={PLACE} exec {TOOL}.real "$@"\n'
             root.device.push(wrapper.encode(), TOOL, mode=0o755)
             yield place
