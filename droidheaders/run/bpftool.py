@@ -26,7 +26,8 @@ said=$($b prog loadall {object} $d pinmaps $d/maps autoattach 2>&1); s=$?
 say "$said" | lines l
 if [ $s != 0 ]; then end; say e; exit 1; fi
 for f in $d/*; do [ -f $f ] || continue
-x=$($b -j link show pinned $f) || x=$($b -j prog show pinned $f)
+x=$($b -j link show pinned $f)  # whose status is not to be believed
+case $x in *prog_id*) ;; *) x=$($b -j prog show pinned $f) ;; esac
 say "p${{f##*/}} $x"; done
 echo "droidheaders begins $$" >$t/trace_marker; say "m$$"
 lines t <$t/trace_pipe & p=$!
@@ -41,8 +42,9 @@ say xstdin
 def script(tool: str, object_path: str, dump: Sequence[str] = ()) -> str:
     """Return a script for the device's sh, as root, that a `Bpftool` listens to.
 
-    `tool` is bpftool's path there; 7.1 knows no autoattach yet, 7.5 does. Attaches what bpftool can by section, reads
-    trace_pipe, dumps the maps named in `dump` at the end of stdin, and leaves nothing pinned.
+    `tool` is bpftool's path there; 7.1 knows no autoattach yet, 7.5 does. Attaches what bpftool can
+    by section, reads trace_pipe, dumps the maps named in `dump` at the end of stdin, and leaves
+    nothing pinned.
     """
     dumps = "\n".join(
         f'say d{name}" $($b -j map dump pinned $d/maps/{name} 2>&1)"'
