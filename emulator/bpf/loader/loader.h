@@ -60,6 +60,7 @@ bool output_waits(void);
 bool output_broken(void);
 unsigned long long dropped(void);
 
+/* failure.c */
 /* Write an error line, clean up and exit with 1; `number` is an errno. */
 __attribute__((noreturn, format(printf, 5, 6))) void
 fail(const char *stage, const char *program, const char *section, int number, const char *format,
