@@ -1,6 +1,8 @@
 """Measure droidheaders against doing the same by hand, on real guests.
 
-    scripts/bench [--runs N] [--guests 6.1-arm64,6.1-x86_64] [--only boot,pull,check,unpack,cache]
+    scripts/bench [--runs N] [--guests 6.1-arm64,6.1-x86_64] [--only PART,…]
+
+Parts are boot, pull, check, unpack, cache, flags and compile.
 
 Contenders take turns in one run (A B A B …), so that a machine whose speed drifts is unfair to
 neither; the figures are medians. Everything is written to a tmpfs: a journaling disk, or one after
@@ -30,6 +32,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from droidheaders.build.clang import find as find_clang
 from droidheaders.cache import Bundle, Cache
 from droidheaders.cache.space import measure as measure_space
 from droidheaders.cache.space import on_disk
@@ -44,8 +47,10 @@ from droidheaders.headers.limits import Limits
 from droidheaders.headers.tar import members
 from droidheaders.headers.unpack import unpack
 from droidheaders.headers.xz import XzStream
+from droidheaders.importing import import_file
 from droidheaders.kernel import KernelIdentity
 from tests import modules
+from tests.build import programs
 
 DROIDHEADERS = [sys.executable, "-m", "droidheaders", "--no-progress", "-q"]
 MODULE = "/system_dlkm/lib/modules/$(uname -r)/kernel/kernel/kheaders.ko"
@@ -308,6 +313,49 @@ def bench_module(work: Path, runs: int) -> Iterator[Figure]:
     yield Figure("check of a module with 10,000 symbols", judged, "s", 0.5, "")
 
 
+def cpu(runs: int, *contenders: Callable[[], object]) -> list[float]:
+    """Return the median seconds of CPU that each contender's processes took, run in turn."""
+    times: list[list[float]] = [[] for _ in contenders]
+    for turn in range(runs + 1):
+        for contender, taken in zip(contenders, times, strict=True):
+            before = os.times()
+            contender()
+            after = os.times()
+            if turn:  # the first turn warms caches
+                user = after.children_user - before.children_user
+                taken.append(user + after.children_system - before.children_system)
+    return [statistics.median(taken) for taken in times]
+
+
+def bench_build(name: str, work: Path, runs: int, *, flags: bool) -> Iterator[Figure]:
+    """Print flags for a kernel, or compile a program with all of its headers, against by hand."""
+    environment = {"DROIDHEADERS_CACHE": str(work / "bundles")}
+    archive = cache_dir() / "kernels" / name / "kheaders.tar.xz"
+    bundle = import_file(archive, Cache(work / "bundles")).bundle
+    printed = [*DROIDHEADERS, "flags", "--bpf"]
+    if flags:
+        for what, more in (("named", ["--bundle", bundle.name]), ("last used", [])):
+            command = [*printed, *more]
+            [seconds] = cpu(runs, lambda: run(*command, env=environment))  # noqa: B023
+            yield Figure(f"flags, {what}, CPU", seconds, "s", 0.12, "")
+        return
+    source, made = work / "prog.bpf.c", str(work / "prog.bpf.o")
+    read = "pid += BPF_CORE_READ(task, mm, owner, tgid);"  # llc cannot
+    source.write_text(programs.KERNEL.replace(read, ""))
+    words = run(*printed, "--bundle", bundle.name, env=environment).split()
+    build = [*DROIDHEADERS, "build", "bpf", "--bundle", bundle.name, str(source), "-o", made]
+    clang, ir = find_clang(), str(work / "prog.bc")
+    llc = shutil.which(Path(clang).name.replace("clang", "llc")) or "llc"
+
+    def by_hand() -> None:
+        run(clang, *words, "-c", str(source), "-o", ir)
+        run(llc, "-march=bpf", "-filetype=obj", ir, "-o", str(work / "hand.o"))
+
+    ours, theirs = cpu(runs, lambda: run(*build, env=environment), by_hand)
+    detail = f"{ours:.3f} s to {theirs:.3f} s"
+    yield Figure(f"build bpf, {name}, to clang and llc, CPU", ours / theirs, "x", 1.1, detail)
+
+
 def bench_memory(work: Path) -> Iterator[Figure]:
     """Unpack, in a process of its own, an archive of the largest files and dictionary allowed."""
     archive, target, limits = work / "large.tar.xz", work / "large", Limits()
@@ -401,6 +449,12 @@ def measure(options: argparse.Namespace, work: Path, disk: Path) -> Iterator[Fig
         yield from bench_module(work, options.runs)
     for name in options.guests.split(","):
         run(*DROIDHEADERS, "emulator", "setup", name)
+        if "flags" in only and name == options.guests.split(",")[0]:
+            yield from bench_build(name, work, options.runs, flags=True)
+        if "compile" in only:
+            yield from bench_build(name, work, options.runs, flags=False)
+        if not set(only) - {"flags", "compile"}:
+            continue
         if "boot" in only:
             yield from bench_boot(name, min(options.runs, 5))
         with guest(name) as serial:
@@ -428,7 +482,7 @@ def main() -> int:
     )
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--guests", default="6.1-arm64,6.1-x86_64")
-    parser.add_argument("--only", default="boot,pull,check,unpack,cache")
+    parser.add_argument("--only", default="boot,pull,check,unpack,cache,flags,compile")
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}, ", end="")
     print(f"Python {platform.python_version()}, median of {options.runs}")

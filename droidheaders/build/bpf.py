@@ -12,10 +12,10 @@ import os
 import re
 import shlex
 import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 from droidheaders.build import clang as host
@@ -125,13 +125,17 @@ class Compiler:
     def compile(self, file: Path, output: Path) -> Built:
         """Compile `file` to `output`, which appears when it is whole; no error is raised."""
         tried = []
-        with tempfile.TemporaryDirectory(prefix=".build-", dir=output.parent) as place:
+        place = output.parent / f".build-{os.urandom(4).hex()}"
+        place.mkdir(mode=0o700)
+        try:
             for kind in self.kinds(file):
-                ran = self._attempt(kind, file, Path(place))
+                ran = self._attempt(kind, file, place)
                 if not ran.status:
-                    Path(place, "o").replace(output)
+                    (place / "o").replace(output)
                     return Built(file, output, kind, ran.said)
                 tried.append(ran)
+        finally:
+            rmtree(place, ignore_errors=True)
         # Where both fail, the one with less to say has understood the program better.
         best = min(tried, key=lambda ran: len(_ERROR.findall(ran.plain)))
         return Built(file, output, best.kind, best.said, self._error(file, best))
