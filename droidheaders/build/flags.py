@@ -131,6 +131,8 @@ class Flags:
         places = [f"{self.root}/{place}" for place in layout.uapi_order(self.arch)]
         return [
             *("--target=bpf", "-nostdlibinc", *_system([*first, *places, self.libbpf])),
+            # Not every header includes what it needs of it.
+            *("-include", str(UAPI / "linux/compiler_types.h")),
             # Without it linux/types.h warns of headers that headers_install has not seen.
             *("-D__EXPORTED_HEADERS__", f"-D__TARGET_ARCH_{self.arch}", "-O2", "-g"),
         ]

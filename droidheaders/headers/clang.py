@@ -119,6 +119,7 @@ class Clang:
             *("-include", "linux/kconfig.h", "-D__KERNEL__", "-D__BPF_TRACING__"),
             *(f"-D__TARGET_ARCH_{arch}", '-DKBUILD_MODNAME="droidheaders"'),
             *("-w", "-fno-caret-diagnostics", "-fno-color-diagnostics", "-fno-crash-diagnostics"),
+            "-fms-extensions",  # for unnamed members: KBUILD_CFLAGS of 6.19
             f"-ferror-limit={_ERRORS}",
         ]
 
