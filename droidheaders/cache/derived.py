@@ -10,7 +10,6 @@ the bundle's manifest, and what the maker states, such as the versions of its to
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import time
@@ -94,6 +93,8 @@ def _key(bundle: Bundle, inputs: Iterable[str]) -> str:
     manifest = b""
     with suppress(OSError):
         manifest = (bundle.path / "manifest").read_bytes()
+    import hashlib  # 12 ms, which flags do not need
+
     stated = [hashlib.sha256(manifest).hexdigest(), *inputs]
     return hashlib.sha256(json.dumps(stated).encode()).hexdigest()[:12]
 

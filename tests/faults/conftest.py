@@ -24,7 +24,7 @@ def archive_device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeDev
 @pytest.fixture
 def no_clang(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As on a host without clang: these headers are judged elsewhere, 0.1 s each."""
-    monkeypatch.setattr("droidheaders.headers.clang._NAMES", ())
+    monkeypatch.setattr("droidheaders.headers.clang.NAMES", ())
     _find.cache_clear()
     yield
     _find.cache_clear()
