@@ -121,6 +121,17 @@ def btf_of(data: bytes) -> bytes:
 
 
 @cache
+def encoded(source: str) -> bytes:
+    """Return the BTF of a source as a kernel's is made, by pahole: types and names only."""
+    with tempfile.TemporaryDirectory() as place:
+        command = ["clang", "-g", "-gdwarf-4", "-x", "c", "-c", "-o", f"{place}/o", "-"]
+        subprocess.run(command, input=source.encode(), check=True)
+        command = ["pahole", f"--btf_encode_detached={place}/btf", f"{place}/o"]
+        subprocess.run(command, check=True)
+        return Path(place, "btf").read_bytes()
+
+
+@cache
 def kernel_btf() -> Btf:
     """Return the BTF of a small kernel."""
     return Btf(btf_of(compiled(KERNEL)))
