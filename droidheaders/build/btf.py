@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from droidheaders.build import bpftool, tools
+from droidheaders.build.flags import Flags
 from droidheaders.build.typed_headers import INCLUDES
 from droidheaders.errors import DroidheadersError, HeadersError, UnsupportedError
 from droidheaders.headers import layout
@@ -57,12 +58,12 @@ def kernel_btf(bundle: Bundle, cache: Cache) -> KernelBtf:
             ) from e
         return KernelBtf(own, made_from_headers=False)
     clang, pahole = _clang(), tools.find("pahole")
-    defined = _configuration(bundle)
+    headers = _Headers.of(bundle)
 
     def make(place: Path) -> None:
-        _make(bundle, place, defined, clang, pahole)
+        _make(headers, place, clang, pahole)
 
-    by = (clang.version, pahole.identity, *INCLUDES)
+    by = (clang.version, pahole.identity, *headers.words, *INCLUDES)
     place = cache.derived.make(bundle, "btf", by, make)
     made = json.loads((place / "made.json").read_text())
     return KernelBtf(place / "btf", True, tuple(made["tools"]), made["left_out"])
@@ -91,35 +92,46 @@ def _clang() -> Clang:
     return clang
 
 
-def _configuration(bundle: Bundle) -> dict[str, str]:
-    """Return what the headers' autoconf.h defines; raises where they do not tell the layout."""
-    name = printable(bundle.name)
-    defined = layout.defined(bundle.headers)
-    # Headers that are configured otherwise, or not at all, have other structures.
-    wrong = [one for one in bundle.meta.get("missing", []) if one.startswith(layout.AUTOCONF)]
-    if not defined or wrong:
-        why = printable(str(wrong[0])) if wrong else f"there is no {layout.AUTOCONF}"
-        raise HeadersError(f"the headers of {name} tell no types: {why}", "droidheaders pull")
-    if option := shuffled(dict.fromkeys(defined, "y")):
-        raise UnsupportedError(
-            f"the headers of {name} tell no types: its structures are shuffled (CONFIG_{option}),"
-            " by a seed that is not in them",
-            "take the kernel's own BTF: pull as root, or import the kernel's image",
-        )
-    return defined
+@dataclass(frozen=True)
+class _Headers:
+    """Headers that tell the layout of types, and what they are compiled with."""
+
+    name: str
+    root: Path
+    arch: str
+    target: str
+    words: tuple[str, ...]
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> _Headers:
+        name = printable(bundle.name)
+        defined = layout.defined(bundle.headers)
+        # Headers that are configured otherwise, or not at all, have other structures.
+        wrong = [one for one in bundle.meta.get("missing", []) if one.startswith(layout.AUTOCONF)]
+        if not defined or wrong:
+            why = printable(str(wrong[0])) if wrong else f"there is no {layout.AUTOCONF}"
+            raise HeadersError(f"the headers of {name} tell no types: {why}", "droidheaders pull")
+        if option := shuffled(dict.fromkeys(defined, "y")):
+            raise UnsupportedError(
+                f"the headers of {name} tell no types: its structures are shuffled"
+                f" (CONFIG_{option}), by a seed that is not in them",
+                "take the kernel's own BTF: pull as root, or import the kernel's image",
+            )
+        flags = Flags.of(bundle)
+        target = layout.target(flags.arch, defined)
+        # Not all that programs are compiled with: CONFIG_CC_IS_CLANG is not the kernel's.
+        words = (*(target.defines if target else ()), *flags.types())
+        return cls(name, bundle.headers, flags.arch, flags.target, words)
 
 
-def _make(
-    bundle: Bundle, place: Path, defined: dict[str, str], clang: Clang, pahole: tools.Tool
-) -> None:
-    name = printable(bundle.name)
+def _make(headers: _Headers, place: Path, clang: Clang, pahole: tools.Tool) -> None:
     if pahole.version < _PAHOLE:
         needed = tools.dotted(_PAHOLE)
         raise DroidheadersError(f"{pahole} is too old: {needed} is needed", pahole.install)
-    ui.say(f"making BTF from the headers of {name}")
+    ui.say(f"making BTF from the headers of {headers.name}")
     unit, btf = place / "unit.o", place / "btf"
     try:
-        left_out = _compile(bundle, unit, defined, clang)
+        left_out = _compile(headers, unit, clang)
         ran = run([pahole.path, f"--btf_encode_detached={btf}", unit], place, _BOUNDS)
         types = Btf(btf.read_bytes() if ran.status == 0 else b"")
         if not types.find("task_struct", STRUCT):
@@ -127,8 +139,8 @@ def _make(
     except (ProgramError, ValueError) as e:
         tool = pahole.name if not isinstance(e, ClangError) else "clang"
         what = f"{tool} {e}" if isinstance(e, ProgramError) else f"what {tool} made {e}"
-        message = f"no BTF can be made from the headers of {name}: {printable(what, 300)}"
-        raise HeadersError(message, f"droidheaders cache show {name}") from e
+        message = f"no BTF can be made from the headers of {headers.name}: {printable(what, 300)}"
+        raise HeadersError(message, f"droidheaders cache show {headers.name}") from e
     finally:
         for file in (unit, place / ".out", place / ".err"):
             file.unlink(missing_ok=True)
@@ -136,19 +148,16 @@ def _make(
     (place / "made.json").write_text(json.dumps(made))
 
 
-def _compile(bundle: Bundle, unit: Path, defined: dict[str, str], clang: Clang) -> dict[str, str]:
+def _compile(headers: _Headers, unit: Path, clang: Clang) -> dict[str, str]:
     """Compile the types of all headers that compile; return why not by each that does not."""
-    arch = layout.real_arch(bundle.headers, bundle.meta["arch"])
-    target = layout.target(arch, defined)
-    if target is None:
-        raise ClangError(f"was not asked: there are no known flags for {printable(arch)}")
     left_out: dict[str, str] = {}
     for _ in range(_ROUNDS):
         names = [name for name in INCLUDES if name not in left_out]
-        # One line each, so that clang's errors tell which.
+        # Three lines each, so that clang's errors tell which.
         lines = [f"#if __has_include(<{name}>)\n#include <{name}>\n#endif\n" for name in names]
-        source = "".join(lines)
-        blamed = clang.compile(bundle.headers, arch, target.triple, target.defines, source, unit)
+        blamed = clang.compile(
+            headers.root, headers.arch, headers.target, headers.words, "".join(lines), unit
+        )
         if not blamed:
             return left_out
         left_out |= {names[line // 3]: printable(why, 300) for line, why in blamed.items()}

@@ -108,23 +108,34 @@ class Flags:
         """Return what compiles a file of a module as Kbuild would, for an editor or by hand."""
         names = ("KBUILD_MODNAME", "KBUILD_BASENAME", "KBUILD_MODFILE")
         standard = "-std=gnu11" if self.release >= _GNU11 else "-std=gnu89"
-        char = ["-funsigned-char"] if self.release >= _UNSIGNED_CHAR else []
         return [
             *self._headers(layout.include_order(self.arch)),
             *("-DMODULE", *(f"-D{name}=__FILE__" for name in names)),
-            *("-D__KBUILD_MODNAME=kmod_module", standard, *char, *_COMMON),
+            *("-D__KBUILD_MODNAME=kmod_module", standard, *self._char, *_COMMON),
             *(*_ARCH.get(self.arch, ()), "-O2"),
         ]
 
+    def types(self) -> list[str]:
+        """Return what the layout and the signs of types depend on, besides target and defines."""
+        return ["-fshort-wchar", *self._char, *self._unnamed]
+
+    @property
+    def _char(self) -> list[str]:
+        return ["-funsigned-char"] if self.release >= _UNSIGNED_CHAR else []
+
+    @property
+    def _unnamed(self) -> list[str]:
+        ms = ["-fms-extensions", "-Wno-microsoft-anon-tag"]
+        return ms if self.release >= _MS_EXTENSIONS else []
+
     def _headers(self, order: list[str], *more: str) -> list[str]:
         """Headers of the system, so that clang does not warn of what is in them."""
-        ms = ["-fms-extensions", "-Wno-microsoft-anon-tag"]
         return [
             *(f"--target={self.target}", "-nostdlibinc"),
             *_system([*(f"{self.root}/{place}" for place in order), *more]),
             *("-include", f"{self.root}/include/linux/kconfig.h"),
             *("-include", f"{self.root}/include/linux/compiler_types.h"),
-            *("-D__KERNEL__", *self.defines, *(ms if self.release >= _MS_EXTENSIONS else [])),
+            *("-D__KERNEL__", *self.defines, *self._unnamed),
         ]
 
     def _for_bpf(self, first: list[str]) -> list[str]:
