@@ -102,7 +102,8 @@ class Flags:
 
     def core(self, vmlinux: Path | None) -> list[str]:
         """Return what compiles a CO-RE program; `vmlinux` holds vmlinux.h, if it is not its own."""
-        return self._for_bpf([*([str(vmlinux)] if vmlinux else []), str(UAPI)])
+        # That has what the kernel embeds by its tag, which clang would drop with a warning.
+        return [*self._for_bpf([*([str(vmlinux)] if vmlinux else []), str(UAPI)]), *self._unnamed]
 
     def module(self) -> list[str]:
         """Return what compiles a file of a module as Kbuild would, for an editor or by hand."""

@@ -63,6 +63,7 @@ def btf(
     if settings.json and output is None and form == Format.min:
         raise UsageError("--json says where the BTF is, and it needs a file", "-o FILE")
     from droidheaders.build.btf import kernel_btf
+    from droidheaders.build.flags import Flags
 
     chosen = settings.bundle(bundle)
     found = kernel_btf(chosen, settings.cache())
@@ -73,6 +74,8 @@ def btf(
         file = output.absolute()
         with disk_errors(file.parent, "the directory", "-o"):
             write_atomically(file, data)
+    if form == Format.c and "-fms-extensions" in Flags.of(chosen).types():
+        ui.say("compile with -fms-extensions: this kernel embeds structures by their tag")
     if found.made_from_headers:
         ui.say("made from the headers: fentry, lsm, iter and struct_ops take the kernel's own BTF")
     if output is None and not settings.json:

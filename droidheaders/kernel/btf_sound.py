@@ -25,8 +25,9 @@ from droidheaders.kernel.btf import (
 )
 
 # bpftool writes names into C as they are: one with a quote or a line end could be any code, such
-# as asm(".incbin ..."). Those of real kernels have letters, digits, "_" and ".", and int's blanks.
-_NAMES = re.compile(rb"\0(?:[\w .$<>:,&@-]*\0)*", re.ASCII)
+# as asm(".incbin ..."). Those of real kernels have letters, digits, "_" and ".", blanks in int's,
+# and brackets in a tag such as address_space(1), of kernels since 6.15.
+_NAMES = re.compile(rb"\0(?:[\w .$<>:,&@()-]*\0)*", re.ASCII)
 _REFERRING = frozenset(
     {PTR, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FUNC_PROTO, VAR, DECL_TAG, TYPE_TAG}
 )

@@ -13,6 +13,7 @@ import pytest
 
 from droidheaders.build import bpftool, btf, tools
 from droidheaders.build.btf import kernel_btf, vmlinux_h
+from droidheaders.build.flags import Flags
 from droidheaders.cache import Bundle, Cache
 from droidheaders.cli.main import run
 from droidheaders.errors import DroidheadersError, HeadersError, UnsupportedError, UsageError
@@ -116,6 +117,21 @@ def test_a_program_compiles_with_it(cache: Cache, tmp_path: Path, name: str) -> 
         str(tmp_path / "o"),
     ]
     command += [f"-I{vmlinux_h(bundle, cache)}"]
+    subprocess.run(command, input=source.encode(), check=True)
+
+
+def test_structures_that_are_embedded_by_their_tag(cache: Cache, tmp_path: Path) -> None:
+    """As kernels from 6.19 on do; without -fms-extensions clang leaves them out."""
+    text = SCHED.replace("{ int pid;", "{ struct list_head; int pid;")
+    files = {**HEADERS, "include/linux/sched.h": text.encode()}
+    bundle = make(cache, "6.19.1", files, btf=b"")
+    found = kernel_btf(bundle, cache)
+    types = Btf(found.path.read_bytes())
+    (task,) = types.find("task_struct", STRUCT)
+    assert [(one.name, one.offset) for one in types.members(task)][:2] == [("", 0), ("pid", 128)]
+    source = '#include "vmlinux.h"\nvoid *f(struct task_struct *t) { return t->next; }\n'
+    command = ["clang", *Flags.of(bundle).core(vmlinux_h(bundle, cache)), "-Werror", "-x", "c"]
+    command += ["-c", "-", "-o", str(tmp_path / "o")]
     subprocess.run(command, input=source.encode(), check=True)
 
 
@@ -270,7 +286,7 @@ def test_a_bpftool_that_does_not_know_a_kind_of_type(cache: Cache, tools_in: Pat
     assert caught.value.hint == "sudo apt-get install bpftool, of a newer release"
 
 
-@pytest.mark.parametrize("name", [b"ta\nk_struct", b'ta"k_struct', b"ta(k_struct", b"ta#k_struct"])
+@pytest.mark.parametrize("name", [b"ta\nk_struct", b'ta"k_struct', b"ta;k_struct", b"ta#k_struct"])
 def test_names_that_are_code_do_not_become_c(cache: Cache, name: bytes) -> None:
     bundle = make(cache, files=HEADERS, btf=OWN.replace(b"task_struct", name))
     assert not kernel_btf(bundle, cache).made_from_headers
