@@ -61,6 +61,24 @@ def test_list_shows_sizes_and_state(cli: Cli, bundles: list[Bundle]) -> None:
     assert answer["size"]["disk"] > sum(one["size"]["own"] for one in answer["bundles"])
 
 
+def test_what_was_made_of_a_bundle_counts_and_is_shown(cli: Cli, bundles: list[Bundle]) -> None:
+    def fill(place: Path) -> None:
+        (place / "btf").write_bytes(bytes(1 << 20))
+
+    _, before = cli.json("list")
+    place = cli.cache.derived.make(bundles[0], "btf", [], fill)
+    _, after = cli.json("list")
+    grown = [
+        (b["size"]["apparent"] - a["size"]["apparent"], b["size"]["own"] > a["size"]["own"])
+        for a, b in zip(before["bundles"], after["bundles"], strict=True)
+    ]
+    assert grown == [(1 << 20, True), (0, False)]
+    assert f"\nmade      {place.name}, 1.0 MiB\n" in cli("show", "6.1.176")[1]
+    _, shown = cli.json("show", "6.1.176")
+    assert shown["derived"] == {place.name: 1 << 20}
+    assert cli("verify")[0] == 0
+
+
 def test_verify_of_sound_bundles_says_so(cli: Cli, bundles: list[Bundle]) -> None:
     assert cli("verify") == (0, "", "2 of 2 bundles sound\n")
     status, answer = cli.json("verify", "6.1.176")

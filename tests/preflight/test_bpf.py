@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,17 @@ from droidheaders.preflight.facts import Facts
 from droidheaders.preflight.privilege import CAPABILITIES, ROOT_HINT
 from droidheaders.preflight.program_types import COMMON
 from tests.kernel.test_golden import GOLDEN, VERSIONS
-from tests.preflight.facts import ADBD, EVERYTHING, MAGISK, MOUNTS, SHELL, SU, answers, facts
+from tests.preflight.facts import (
+    ADBD,
+    EVERYTHING,
+    MAGISK,
+    MOUNTS,
+    SHELL,
+    SU,
+    answers,
+    bundle,
+    facts,
+)
 
 # y: runs; l: loads, and cannot be attached; n: does not load.
 OUTCOMES = """
@@ -360,6 +371,17 @@ def test_nothing_runs_though_everything_should() -> None:
 
 def around(told: Facts, name: str) -> Answer | None:
     return answers(judge(told)).get(name)
+
+
+@pytest.mark.parametrize("random", ["", "CONFIG_RANDSTRUCT_FULL=y"])
+def test_btf_can_be_made_from_cached_headers(tmp_path: Path, random: str) -> None:
+    """Unless the layout of structures is not in them."""
+    mine = bundle(tmp_path / "6.12.1-aarch64-0123", state="usable")
+    told = replace(device(without("DEBUG_INFO_BTF") + random, sees={}), bundle=mine)
+    (answer,) = [one for one in judge(told).details if one.name == "btf"]
+    assert answer.verdict == "risky"
+    assert answer.because.endswith("such as BTF made from the cached headers") is (not random)
+    assert answer.hint == ("" if random else "droidheaders btf --format raw -o FILE")
 
 
 @pytest.mark.parametrize(
