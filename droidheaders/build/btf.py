@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ _PAHOLE = (1, 22)  # the first with --btf_encode_detached
 _BOUNDS = Bounds(seconds=120, memory=3 << 30, output=256 << 20)  # 0.5 s and 100 MB are usual
 _ROUNDS = 12  # of compiling; one is usual, each has fewer headers
 _WITHOUT = "linux/sched.h"  # what has not even this has nothing
+# The kernel was laid out otherwise than what is compiled here: clang's words to 15, and since 16.
+_OTHERWISE = re.compile("static_assert failed|static assertion failed")
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,7 @@ def _compile(headers: _Headers, unit: Path, clang: Clang) -> dict[str, str]:
         if not blamed:
             return left_out
         left_out |= {names[line // 3]: printable(why, 300) for line, why in blamed.items()}
-        if _WITHOUT in left_out:
-            raise ClangError(f"says {left_out[_WITHOUT]}")
+        for name, why in left_out.items():
+            if name == _WITHOUT or _OTHERWISE.search(why):
+                raise ClangError(f"says {why}")
     raise ClangError(f"says {next(iter(left_out.values()))}, and more without that")

@@ -174,6 +174,12 @@ def test_headers_that_do_not_compile_are_left_out(cache: Cache) -> None:
             "clang says include/linux/sched.h:1:10: fatal error: 'gone.h' file not found",
         ),
         (
+            {"include/linux/tcp.h": '_Static_assert(sizeof(int) == 5, "other");\n'},
+            {},
+            HeadersError,
+            "clang says include/linux/tcp.h:1:1: error: static",
+        ),
+        (
             {"include/linux/sched.h": "struct other { int a; } ;\n"},
             {},
             HeadersError,
