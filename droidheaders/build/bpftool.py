@@ -60,7 +60,9 @@ def _sound(btf: Path, whose: str) -> set[int]:
         return kinds_of_sound(btf.read_bytes())
     except (OSError, ValueError) as e:
         message = f"the BTF of {whose} {printable(str(e), 200)}"
-        raise HeadersError(message, "droidheaders cache verify --repair") from e
+        raise HeadersError(
+            message, "droidheaders cache verify --repair, or droidheaders pull --refresh"
+        ) from e
 
 
 def _run(bpftool: tools.Tool, arguments: Sequence[str | Path], place: Path) -> Ran:

@@ -57,7 +57,8 @@ def kernel_btf(bundle: Bundle, cache: Cache) -> KernelBtf:
             check(own.read_bytes())
         except (OSError, ValueError) as e:
             raise HeadersError(
-                f"the BTF of {printable(bundle.name)} {e}", "droidheaders cache verify --repair"
+                f"the BTF of {printable(bundle.name)} {e}",
+                "droidheaders cache verify --repair, or droidheaders pull --refresh",
             ) from e
         return KernelBtf(own, made_from_headers=False)
     clang, pahole = _clang(), tools.find("pahole")

@@ -97,7 +97,7 @@ def test_one_that_is_damaged_is_not_made_up_for(cache: Cache) -> None:
     bundle = make(cache, files=HEADERS, btf=OWN[:-1])
     with pytest.raises(HeadersError, match="is cut off") as caught:
         kernel_btf(bundle, cache)
-    assert caught.value.hint == "droidheaders cache verify --repair"
+    assert caught.value.hint.startswith("droidheaders cache verify --repair")
 
 
 @pytest.mark.parametrize("name", ["btf", "vmlinux"])
