@@ -231,10 +231,7 @@ class Cache:
         )
 
     def remove(self, path: Path) -> bool:
-        """Take a bundle's directory away, in one rename for everybody who looks.
-
-        Returns whether it was there.
-        """
+        """Take a bundle's directory away, in one rename; return whether it was there."""
         doomed = self.kernels / f".staging-{os.urandom(8).hex()}"
         try:
             path.rename(doomed)

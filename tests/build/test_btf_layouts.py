@@ -87,7 +87,7 @@ def test_layouts_are_the_kernels(kernel: RealKernel) -> None:
         <= {layout(own, one) for one in theirs[name]}
     ]
     assert wrong == []
-    assert len(both) > 2200
+    assert len(both) > 2700
 
 
 def test_enumerators_are_the_kernels(kernel: RealKernel) -> None:
