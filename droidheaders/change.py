@@ -11,6 +11,9 @@ _SCHEMA = 1
 
 ADB_ROOT, MODULE, FILE = "adb-root", "module", "file"
 
+PID = ".pid"
+"""The file in a scratch directory that has the pid of what runs out of it."""
+
 # The name that a module has once it is loaded is shorter than MODULE_NAME_LEN, 56.
 _WHAT = {
     ADB_ROOT: re.compile(""),

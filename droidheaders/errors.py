@@ -80,3 +80,10 @@ class DeviceTimeoutError(DeviceLostError):
     """The device is there and did not answer in time."""
 
     kind = "timeout"
+
+
+class OverrunError(DroidheadersError):
+    """What was run took longer than it was given, and was ended."""
+
+    exit_code = 6
+    kind = "timeout"

@@ -25,6 +25,7 @@ from droidheaders.cli import (
     exchange,
     flags,
     pull,
+    running,
     upkeep,
 )
 from droidheaders.cli.settings import SCHEMA, report, settings
@@ -55,6 +56,7 @@ cache.app.command()(upkeep.prune)
 cache.app.command()(diff.diff)
 cache.app.command(name="import")(exchange.import_)
 cache.app.command()(exchange.export)
+app.add_typer(running.app, name="run")
 app.add_typer(emulator.app, name="emulator")
 
 _INTERRUPTED = 130

@@ -12,7 +12,7 @@ from droidheaders import journal
 from droidheaders.adb import NoRootError
 from droidheaders.adb.root import unroot
 from droidheaders.adb.shell import last_line
-from droidheaders.change import ADB_ROOT, FILE, MODULE, Change
+from droidheaders.change import ADB_ROOT, FILE, MODULE, PID, Change
 from droidheaders.errors import DroidheadersError
 from droidheaders.headers.loading import unload
 from droidheaders.ui import printable, ui
@@ -62,9 +62,20 @@ def undo(device: Device, change: Change) -> str:
 
 
 def _remove(device: Device, path: str) -> str:
-    """Remove a scratch directory of ours, as root where the shell may not."""
+    """Remove a scratch directory of ours and end what runs out of it, as root if need be.
+
+    A pid that another process has by now is told by the file that this one runs.
+    """
     quoted = shlex.quote(path)
-    script = f"[ -e {quoted} ] || exit 99; rm -rf {quoted}"
+    script = f"""\
+cd {quoted} 2>/dev/null || {{ [ -e {quoted} ] || exit 99; }}
+if [ -r {PID} ] && read -r p <{PID} && [ -d /proc/$p ]; then
+  case $(readlink /proc/$p/exe) in
+    {quoted}/*) kill -9 -- -$p 2>/dev/null || kill -9 $p || exit 1;;
+    "") [ $(id -u) = 0 ] || exit 98;;
+  esac
+fi
+cd /; rm -rf {quoted}"""
     result = device.shell(script)
     if result.status not in (0, 99):
         try:

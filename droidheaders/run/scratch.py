@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def scratch(device: Device) -> Iterator[str]:
+def scratch(device: Device, boot_id: str = "") -> Iterator[str]:
     """Give the path of a new directory on `device`, mode 0700, for files to be pushed into.
 
-    Removed on leaving, also by the shell's user what root put there; when the device is lost or we
-    are killed, by the next run on it. Raises DroidheadersError when it cannot be made.
+    `boot_id` saves a round trip to ask for it. Removed on leaving, also by the shell's user what
+    root put there; when the device is lost or we are killed, by the next run on it. Raises
+    DroidheadersError when it cannot be made.
     """
-    change = Change(device.serial, FILE, scratch_path(), device.boot_id())
+    change = Change(device.serial, FILE, scratch_path(), boot_id or device.boot_id())
     with journal.turn(device.serial, FILE):
         entry = journal.write(change)
     try:
