@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,10 +13,10 @@ from typing import TYPE_CHECKING
 from droidheaders.errors import DroidheadersError, OverrunError, UnsupportedError, UsageError
 from droidheaders.objects.elf import machine_name
 from droidheaders.objects.executable import MACHINES, Executable, read_executable
-from droidheaders.run.greeting import Greeting, Who, greet
+from droidheaders.run.greeting import Greeting, Who, become, greet
 from droidheaders.run.process import Process
 from droidheaders.run.recovery import recover
-from droidheaders.run.scratch import scratch
+from droidheaders.run.scratch import file_name, scratch
 from droidheaders.ui import printable, ui
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 _CHUNK = 64 << 10
 _HEAD = 1 << 20  # bytes of a program that its headers are looked for in
-_NAME = re.compile(r"[\w+-][\w.+-]{0,63}", re.ASCII)
 
 
 def execute(
@@ -47,14 +45,14 @@ def execute(
     """
     executable = _read(program)
     recover(device)
+    greeting = greet(device, [executable.interpreter] if executable.interpreter else [])
+    _check(device, program, executable, greeting)
     with device.privileged() as root:
-        files = [executable.interpreter] if executable.interpreter else []
-        greeting = greet(device, root, who, files)
-        _check(device, program, executable, greeting)
+        user, _ = become(root, who)
         with scratch(device, greeting.boot_id) as place:
-            name = program.name if _NAME.fullmatch(program.name) else "program"
-            device.push(program, f"{place}/{name}", mode=0o755)
-            with Process(greeting.user, place, [name, *arguments]) as process:
+            path = f"{place}/{file_name(program, 'program')}"
+            device.push(program, path, mode=0o755)
+            with Process(user, place, [path, *arguments]) as process:
                 _forward(process.session, stdin)
                 return _follow(device, process, write, seconds)
 

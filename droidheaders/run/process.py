@@ -31,8 +31,7 @@ class Process:
         """Start `command`, whose first word is a file in `place`, a scratch directory."""
         self._user = user
         self._pid = f"{place}/{PID}"
-        words = shlex.join([f"{place}/{command[0]}", *command[1:]])
-        self.session = user.session(f"echo $$ >{self._pid} && exec {words}")
+        self.session = user.session(f"echo $$ >{self._pid} && exec {shlex.join(command)}")
 
     def __enter__(self) -> Self:
         return self

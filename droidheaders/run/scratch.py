@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from droidheaders import journal
@@ -14,6 +16,14 @@ from droidheaders.run.recovery import undo
 
 if TYPE_CHECKING:
     from droidheaders.adb import Device
+    from droidheaders.journal import Entry
+
+_NAME = re.compile(r"[\w+-][\w.+-]{0,63}", re.ASCII)
+
+
+def file_name(path: Path, otherwise: str) -> str:
+    """Return what a file of the host's is called in a scratch directory: as here if it is plain."""
+    return path.name if _NAME.fullmatch(path.name) else otherwise
 
 
 @contextmanager
@@ -35,7 +45,14 @@ def scratch(device: Device, boot_id: str = "") -> Iterator[str]:
                 f"{device.adb} shell ls -ld /data/local/tmp",
             )
         yield change.what
-    finally:
-        with entry.leaving() as wanted:
-            if wanted:
-                undo(device, change)
+    except BaseException:
+        with suppress(DroidheadersError):  # what went wrong first is what is told
+            _leave(device, entry)
+        raise
+    _leave(device, entry)
+
+
+def _leave(device: Device, entry: Entry) -> None:
+    with entry.leaving() as wanted:
+        if wanted:
+            undo(device, entry.change)
