@@ -2,7 +2,7 @@
 
     scripts/bench [--runs N] [--guests 6.1-arm64,6.1-x86_64] [--only PART,…]
 
-Parts are boot, pull, check, unpack, cache, flags and compile.
+Parts are boot, pull, check, run, unpack, cache, flags and compile.
 
 Contenders take turns in one run (A B A B …), so that a machine whose speed drifts is unfair to
 neither; the figures are medians. Everything is written to a tmpfs: a journaling disk, or one after
@@ -49,7 +49,7 @@ from droidheaders.headers.unpack import unpack
 from droidheaders.headers.xz import XzStream
 from droidheaders.importing import import_file
 from droidheaders.kernel import KernelIdentity
-from tests import modules
+from tests import modules, run_objects
 from tests.build import programs
 
 DROIDHEADERS = [sys.executable, "-m", "droidheaders", "--no-progress", "-q"]
@@ -356,6 +356,25 @@ def bench_build(name: str, work: Path, runs: int, *, flags: bool) -> Iterator[Fi
     yield Figure(f"build bpf, {name}, to clang and llc, CPU", ours / theirs, "x", 1.1, detail)
 
 
+def bench_run(name: str, serial: str, work: Path, runs: int) -> Iterator[Figure]:
+    """Run a compiled BPF object until the first line of its output is here, the whole command."""
+    program = run_objects.write(work, "made", run_objects.MKDIR, recipes.load(name).arch)
+    command = [*DROIDHEADERS, "run", "bpf", str(program), "-s", serial]
+    command += ["--trigger", run_objects.TRIGGER, "--until", "made"]
+
+    def first_event() -> float:
+        started = time.perf_counter()
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            if b"made" not in process.stdout.readline():
+                raise SystemExit("no event came first")
+            return time.perf_counter() - started
+
+    times = [first_event() for _ in range(runs + 1)][1:]  # the first builds the loader
+    detail = f"{min(times):.2f} to {max(times):.2f}"
+    yield Figure(f"run bpf to the first event, {name}", statistics.median(times), "s", 1.5, detail)
+
+
 def bench_memory(work: Path) -> Iterator[Figure]:
     """Unpack, in a process of its own, an archive of the largest files and dictionary allowed."""
     archive, target, limits = work / "large.tar.xz", work / "large", Limits()
@@ -462,6 +481,8 @@ def measure(options: argparse.Namespace, work: Path, disk: Path) -> Iterator[Fig
                 yield from bench_pull(name, serial, work, options.runs)
             if "check" in only:
                 yield from bench_check(name, serial, work, options.runs)
+            if "run" in only:
+                yield from bench_run(name, serial, work, options.runs)
             if "unpack" in only and name == options.guests.split(",")[0]:
                 cache = {"DROIDHEADERS_CACHE": str(work / "archive")}
                 answer = run(*DROIDHEADERS, "pull", "--json", "-s", serial, env=cache)
@@ -482,7 +503,7 @@ def main() -> int:
     )
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--guests", default="6.1-arm64,6.1-x86_64")
-    parser.add_argument("--only", default="boot,pull,check,unpack,cache,flags,compile")
+    parser.add_argument("--only", default="boot,pull,check,run,unpack,cache,flags,compile")
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}, ", end="")
     print(f"Python {platform.python_version()}, median of {options.runs}")
