@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from droidheaders.cli.settings import report, settings
-from droidheaders.errors import DeviceLostError, UsageError
+from droidheaders.cli.settings import SCHEMA, report, settings
+from droidheaders.errors import DeviceLostError, DroidheadersError, UsageError
+from droidheaders.ui import ui
 
 if TYPE_CHECKING:
     from droidheaders.adb import Piece
+    from droidheaders.run.events import Event
+    from droidheaders.run.verdict import Verdict
 
 app = typer.Typer(no_args_is_help=True, help="Run what was built on the device.")
 
@@ -84,6 +89,111 @@ def exec_(
     raise typer.Exit(status)
 
 
+@app.command()
+def bpf(
+    program: Annotated[Path, typer.Argument(help="A BPF object for libbpf.", metavar="OBJ")],
+    seconds: Annotated[
+        float | None,
+        typer.Option("--for", min=0.1, help="Watch it for so long; else until Ctrl-C."),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", help="End when a line matches.", metavar="REGEX"),
+    ] = None,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--expect",
+            help="Fail unless a line matches, in 10 seconds or --for; may be given again.",
+            metavar="REGEX",
+        ),
+    ] = None,
+    trigger: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trigger",
+            help="Run this on the device once all is attached; may be given again.",
+            metavar="COMMAND",
+        ),
+    ] = None,
+    maps: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help="Print a map's content at the end; with =KEY:VALUE, put that into it first.",
+            metavar="NAME[=KEY:VALUE]",
+        ),
+    ] = None,
+    variables: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Set a global variable.", metavar="VAR=VALUE"),
+    ] = None,
+    event: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--event", help="What the samples of a buffer are, by type.", metavar="MAP=STRUCT"
+        ),
+    ] = None,
+    interface: Annotated[
+        str | None,
+        typer.Option("--interface", help="Where xdp and tc are attached.", metavar="IF"),
+    ] = None,
+    cgroup: Annotated[
+        str | None,
+        typer.Option("--cgroup", help="Where cgroup programs are attached.", metavar="PATH"),
+    ] = None,
+    pid: Annotated[
+        int | None, typer.Option("--pid", min=1, help="The process of uprobes and perf events.")
+    ] = None,
+    pin: Annotated[
+        str | None,
+        typer.Option("--pin", help="Leave all pinned here, in bpffs, and attached.", metavar="DIR"),
+    ] = None,
+    user: AsUser = None,
+) -> None:
+    """Load a BPF object on the device, attach it, watch it fire, and say what became of it.
+
+    What programs print, their records and iterators, and the maps at the end are on stdout as they
+    come; with --json, one object a line, the verdict last. Exit status 0 pass, 1 fail, 4 skip (this
+    kernel cannot), 6 timeout, panic or device lost.
+
+    Examples:
+
+      droidheaders run bpf trace.bpf.o
+
+      droidheaders run bpf trace.bpf.o --expect 'pid=\\d+' --trigger 'ls /data'
+
+      droidheaders run bpf count.bpf.o --for 5 --map counts --set target_uid=2000
+    """
+    from droidheaders.run.bpf import Job
+    from droidheaders.running import run_bpf
+
+    words = maps or []
+    job = Job(
+        object=program,
+        variables=tuple(variables or ()),
+        entries=tuple(one for one in words if "=" in one),
+        dumps=tuple(one for one in words if "=" not in one),
+        samples=tuple(event or ()),
+        interface=interface,
+        cgroup=cgroup,
+        pin=pin,
+        pid=pid,
+        triggers=tuple(trigger or ()),
+        expect=tuple(expect or ()),
+        until=until,
+        seconds=seconds,
+        who=user.value if user else None,
+    )
+    verdict = _told(lambda: run_bpf(settings.device(), job, _show, settings.cache))
+    if settings.json:
+        _line({"schema": SCHEMA, **verdict.describe()})
+    for line in verdict.log:
+        ui.say(f"  {line}", level=-1)
+    _say(verdict)
+    raise typer.Exit(verdict.status)
+
+
 def _stdin() -> int | None:
     try:
         return sys.stdin.fileno()
@@ -96,3 +206,42 @@ def _write(piece: Piece) -> None:
     stream = (sys.stderr if piece.error else sys.stdout).buffer
     stream.write(piece.data)
     stream.flush()
+
+
+def _show(event: Event) -> None:
+    """Print an event as it comes: with --json as it is, else the lines of output that it is."""
+    from droidheaders.run.observing import lines_of
+
+    if settings.json:
+        _line(dict(event))
+        return
+    for line in lines_of(event):
+        print(line)
+    sys.stdout.flush()
+
+
+def _line(data: Mapping[str, Any]) -> None:
+    print(json.dumps(data), flush=True)
+
+
+def _told(run: Callable[[], Verdict]) -> Verdict:
+    """Return the verdict; a run that could not be made has one too, beside what is wrong."""
+    from droidheaders.run.verdict import of_error
+
+    try:
+        return run()
+    except DroidheadersError as e:
+        if not settings.json:
+            raise
+        _line({"schema": SCHEMA, **of_error(e).describe(), "error": e.describe()})
+        report(e)
+        raise typer.Exit(e.exit_code) from e
+
+
+def _say(verdict: Verdict) -> None:
+    colour = "32" if verdict.word == "pass" else "33" if verdict.word == "skip" else "31"
+    word = verdict.word or "interrupted"
+    level = 0 if verdict.word == "pass" else -1
+    ui.say(f"{ui.paint(f'{word}:', colour)} {verdict.message}", level=level)
+    if verdict.hint:
+        ui.say(f"{ui.paint('hint:', '36')} {verdict.hint}", level=level)

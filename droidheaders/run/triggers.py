@@ -1,0 +1,71 @@
+"""Commands on the device that are to make a program fire, one after the other."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from droidheaders.errors import DroidheadersError
+from droidheaders.ui import printable
+
+if TYPE_CHECKING:
+    from droidheaders.adb import Device, Root, Session
+
+_KEPT = 4096  # bytes of what a command says
+
+
+class Triggers:
+    """Runs commands in the device's sh as `user`, in a thread; `failures` tells what went wrong."""
+
+    def __init__(self, user: Device | Root, commands: Sequence[str]) -> None:
+        self.failures: list[str] = []
+        self._user = user
+        self._commands = commands
+        self._session: Session | None = None
+        self._stopped = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="triggers", daemon=True)
+
+    def start(self) -> None:
+        """Begin with the first."""
+        if self._commands:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Hang up on the one that still runs, and begin no other."""
+        with self._lock:
+            self._stopped = True
+            if self._session:
+                self._session.close()
+        if self._thread.ident:
+            self._thread.join(1.0)
+
+    def _run(self) -> None:
+        for command in self._commands:
+            # That the device is gone is told by whoever reads from the loader.
+            with suppress(DroidheadersError, OSError):
+                self._one(command)
+            if self._stopped:
+                return
+
+    def _one(self, command: str) -> None:
+        session = self._user.session(command)
+        with self._lock:
+            self._session = session
+            if self._stopped:
+                session.close()
+                return
+        said = b""
+        with session:
+            session.close_stdin()
+            while session.status is None:
+                for piece in session.read():
+                    said = (said + piece.data)[-_KEPT:]
+        if session.status:
+            lines = said.decode("utf-8", "replace").strip().splitlines()
+            last = f": {printable(lines[-1])}" if lines else ""
+            self.failures.append(
+                f"the trigger {printable(command)} ended with status {session.status}{last}"
+            )
