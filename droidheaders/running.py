@@ -28,7 +28,7 @@ from droidheaders.run.recovery import recover
 from droidheaders.run.scratch import file_name, scratch
 from droidheaders.run.triggers import Triggers
 from droidheaders.run.verdict import Verdict
-from droidheaders.ui import printable, ui
+from droidheaders.ui import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,8 +159,6 @@ class _Run:
     def _verdict(
         self, watch: Watch, triggers: Triggers, source: loader.Loader, user: Device | Root
     ) -> Verdict:
-        for failure in triggers.failures:
-            ui.warn(failure)
         seen, status = watch.seen, source.status
         if seen.error is not None:
             from droidheaders.run.diagnosis import Case, diagnose

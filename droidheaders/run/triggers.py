@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from droidheaders.errors import DroidheadersError
-from droidheaders.ui import printable
+from droidheaders.ui import printable, ui
 
 if TYPE_CHECKING:
     from droidheaders.adb import Device, Root, Session
@@ -44,9 +43,11 @@ class Triggers:
 
     def _run(self) -> None:
         for command in self._commands:
-            # That the device is gone is told by whoever reads from the loader.
-            with suppress(DroidheadersError, OSError):
+            try:
                 self._one(command)
+            except (DroidheadersError, OSError) as e:
+                if not self._stopped:  # else it was we who hung up
+                    self._fail(command, f"was broken off: {e}")
             if self._stopped:
                 return
 
@@ -66,6 +67,8 @@ class Triggers:
         if session.status:
             lines = said.decode("utf-8", "replace").strip().splitlines()
             last = f": {printable(lines[-1])}" if lines else ""
-            self.failures.append(
-                f"the trigger {printable(command)} ended with status {session.status}{last}"
-            )
+            self._fail(command, f"ended with status {session.status}{last}")
+
+    def _fail(self, command: str, how: str) -> None:
+        self.failures.append(f"the trigger {printable(command)} {how}")
+        ui.warn(self.failures[-1])
