@@ -12,6 +12,7 @@ from droidheaders.ui import printable, ui
 if TYPE_CHECKING:
     from droidheaders.adb import Device, Root, Session
 
+_PATIENCE = 3.0  # seconds
 _KEPT = 4096  # bytes of what a command says
 
 
@@ -24,6 +25,7 @@ class Triggers:
         self._commands = commands
         self._session: Session | None = None
         self._stopped = False
+        self._hung_up = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="triggers", daemon=True)
 
@@ -33,9 +35,15 @@ class Triggers:
             self._thread.start()
 
     def stop(self) -> None:
-        """Hang up on the one that still runs, and begin no other."""
+        """Begin no other, and hang up on the one that runs unless it ends soon.
+
+        One that is cut off leaves behind what it meant to take away.
+        """
+        self._stopped = True
+        if self._thread.ident:
+            self._thread.join(_PATIENCE)
         with self._lock:
-            self._stopped = True
+            self._hung_up = True
             if self._session:
                 self._session.close()
         if self._thread.ident:
@@ -46,7 +54,7 @@ class Triggers:
             try:
                 self._one(command)
             except (DroidheadersError, OSError) as e:
-                if not self._stopped:  # else it was we who hung up
+                if not self._hung_up:  # else it was we who hung up
                     self._fail(command, f"was broken off: {e}")
             if self._stopped:
                 return
@@ -55,7 +63,7 @@ class Triggers:
         session = self._user.session(command)
         with self._lock:
             self._session = session
-            if self._stopped:
+            if self._hung_up:
                 session.close()
                 return
         said = b""
