@@ -18,6 +18,7 @@ from droidheaders.objects.bpf import BpfObject, read_bpf
 from droidheaders.objects.registers import TARGETS, registers_of
 from droidheaders.run import loader
 from droidheaders.run.bpf import Job, Watch
+from droidheaders.run.bpftool import Bpftool, script
 from droidheaders.run.events import Event
 from droidheaders.run.expecting import Expectations
 from droidheaders.run.greeting import Greeting, become, greet
@@ -59,6 +60,8 @@ def run_bpf(
     expectations = Expectations(job.expect, job.until)
     check_maps(file, (*job.entries, *job.dumps, *job.samples))
     check_variables(file, job.variables)
+    if job.bpftool:
+        job.check_bpftool()
     recover(device)
     greeting = greet(device)
     _check(device, file, greeting)
@@ -121,13 +124,25 @@ class _Run:
                 program, path = self._push(place)
                 user, told = asked.result()
                 types = self._types(place) if told.strip() == b"none" else None
-                words = self.job.words(program, path, types)
-                with Process(user, place, words) as process:
-                    source = loader.Loader(process.session)
+                with Process(user, place, self._command(user, program, path, types)) as process:
+                    listen = Bpftool if self.job.bpftool else loader.Loader
+                    source = listen(process.session)
                     watch = Watch(self.job, expectations, source, sink)
                     triggers = Triggers(user, self.job.triggers)
                     watch.follow(triggers)
                     return self._verdict(watch, triggers, source, user)
+
+    def _command(
+        self, user: Device | Root, program: str, path: str, types: str | None
+    ) -> list[str]:
+        """Return what loads the object on the device, in words."""
+        if not self.job.bpftool:
+            return self.job.words(program, path, types)
+        if user.shell("command -v bpftool").status:
+            raise UnsupportedError(
+                f"{self.device.name} has no bpftool", "leave --loader bpftool out: one is pushed"
+            )
+        return ["sh", "-c", script("bpftool", path, self.job.dumps)]
 
     def _push(self, place: str) -> tuple[str, str]:
         """Push loader and object, and return where they are."""

@@ -30,6 +30,13 @@ class User(StrEnum):
     shell = "shell"
 
 
+class LoadedBy(StrEnum):
+    """What loads an object."""
+
+    own = "own"
+    bpftool = "bpftool"
+
+
 AsUser = Annotated[
     User | None,
     typer.Option("--user", help="As root, or as adb's shell; else as root where there is root."),
@@ -149,6 +156,9 @@ def bpf(
         str | None,
         typer.Option("--pin", help="Leave all pinned here, in bpffs, and attached.", metavar="DIR"),
     ] = None,
+    loader: Annotated[
+        LoadedBy, typer.Option("--loader", help="Ours, or the device's own bpftool.")
+    ] = LoadedBy.own,
     user: AsUser = None,
 ) -> None:
     """Load a BPF object on the device, attach it, watch it fire, and say what became of it.
@@ -184,6 +194,7 @@ def bpf(
         until=until,
         seconds=seconds,
         who=user.value if user else None,
+        bpftool=loader == LoadedBy.bpftool,
     )
     verdict = _told(lambda: run_bpf(settings.device(), job, _show, settings.cache))
     if settings.json:

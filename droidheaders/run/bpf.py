@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from droidheaders.errors import UsageError
 from droidheaders.run.events import Event
 from droidheaders.run.expecting import Expectations
 from droidheaders.run.greeting import Who
@@ -34,7 +35,8 @@ class Job:
     `variables` are VAR=VALUE, `entries` NAME=KEY:VALUE, `dumps` names of maps whose content is told
     at the end, `samples` MAP=STRUCT of buffers. `triggers` are run on the device once all is
     attached, in their order. It is watched for `seconds`; without, until `expect` came
-    (DEFAULT_TIME at most), until a line matches `until`, or until Ctrl-C.
+    (DEFAULT_TIME at most), until a line matches `until`, or until Ctrl-C. With
+    `bpftool` the device's own loads it.
     """
 
     object: Path
@@ -51,6 +53,16 @@ class Job:
     until: str | None = None
     seconds: float | None = None
     who: Who | None = None
+    bpftool: bool = False
+
+    def check_bpftool(self) -> None:
+        """Raise UsageError when the device's bpftool is to do what only the loader can."""
+        places = (self.pin, self.pid, self.interface, self.cgroup)
+        if self.variables or self.entries or self.samples or any(places):
+            raise UsageError(
+                "--loader bpftool loads, attaches and dumps maps, and does nothing else",
+                "leave out --set, --map NAME=KEY:VALUE, --event, and where to attach or pin it",
+            )
 
     def words(self, program: str, path: str, types: str | None) -> list[str]:
         """Return the command line of the loader `program` for the object at `path`."""
