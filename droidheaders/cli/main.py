@@ -14,28 +14,29 @@ from typing import Annotated, Any
 import typer
 
 from droidheaders import __version__
-from droidheaders.cli import (
-    btf,
-    build,
-    cache,
-    check,
-    devices,
-    diff,
-    emulator,
-    exchange,
-    flags,
-    pull,
-    running,
-    upkeep,
-)
+from droidheaders.cli import _lazily
 from droidheaders.cli.settings import SCHEMA, report, settings
 from droidheaders.errors import DroidheadersError, UsageError
 from droidheaders.ui import ui
 
 EPILOG = "Global options may stand before or after the command. Manual: man droidheaders."
 
+_COMMANDS = {
+    "devices": "devices:devices",
+    "check": "check:check",
+    "pull": "pull:pull",
+    "flags": "flags:flags",
+    "env": "flags:env",
+    "build": "build:app",
+    "btf": "btf:btf",
+    "run": "running:app",
+    "cache": "caches:app",
+    "emulator": "emulator:app",
+}
+
 app = typer.Typer(
     name="droidheaders",
+    cls=_lazily.group(_COMMANDS),
     help="The headers of whatever kernel is running behind adb, for building on this host.",
     epilog=EPILOG,
     no_args_is_help=True,
@@ -43,22 +44,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(name="devices")(devices.devices)
-app.command(name="check")(check.check)
-app.command(name="pull")(pull.pull)
-app.command(name="flags")(flags.flags)
-app.command(name="env")(flags.env)
-app.add_typer(build.app, name="build")
-app.command(name="btf")(btf.btf)
-app.add_typer(cache.app, name="cache")
-cache.app.command()(upkeep.verify)
-cache.app.command()(upkeep.prune)
-cache.app.command()(diff.diff)
-cache.app.command(name="import")(exchange.import_)
-cache.app.command()(exchange.export)
-app.add_typer(running.app, name="run")
-app.add_typer(emulator.app, name="emulator")
-
 _INTERRUPTED = 130
 _TERMINATED = 128 + signal.SIGTERM
 
