@@ -59,7 +59,10 @@ def start(
     initrd_extra: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Files laid over the guest's root.")
     ] = None,
-    memory: Annotated[int, typer.Option(metavar="MB", min=128, help="Memory in MB.")] = 512,
+    memory: Annotated[
+        int | None,
+        typer.Option(metavar="MB", min=128, help="Memory in MB, else the recipe's: 512."),
+    ] = None,
     cpus: Annotated[int, typer.Option(min=1, max=64, help="Number of CPUs.")] = 2,
 ) -> None:
     """Start a guest and print its serial once its shell answers, within --timeout (60 s)."""

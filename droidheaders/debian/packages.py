@@ -149,6 +149,19 @@ class Packages:
             )
         return [found[name] for name in names]
 
+    def closure(self, names: Sequence[str], arch: str) -> list[Package]:
+        """Return `names` and all they depend on, the first where there is a choice; as `find`.
+
+        What is essential (Policy 3.8), and so depended on without a word, must be among `names`.
+        """
+        found: dict[str, Package] = {}
+        todo = list(names)
+        while todo:
+            found |= zip(todo, self.find(todo, arch), strict=True)
+            named = (name for package in found.values() for name in package.depends)
+            todo = list(dict.fromkeys(name for name in named if name not in found))
+        return list(found.values())
+
     def fetch(self, packages: Iterable[Package]) -> list[Path]:
         """Return the packages' files, downloading those that are not in the cache yet.
 

@@ -52,14 +52,15 @@ class Guest:
         persona: str = DEFAULT_PERSONA,
         server: Server | None = None,
         timeout: float = DEFAULT_TIMEOUT,
-        memory: int = 512,
+        memory: int | None = None,
         cpus: int = 2,
         make: MakeImage | None = None,
     ) -> Guest:
         """Return a guest of the recipe `name` whose shell has answered.
 
         `make` is for one's own kernel: it returns an image, whose files it may put into the
-        directory it is given; without it the recipe's is set up. `timeout` is in seconds, from
+        directory it is given; without it the recipe's is set up. `memory` is in MB, else what the
+        recipe says. `timeout` is in seconds, from
         starting QEMU. Raises StartError naming the stage that was not passed; then, and when it is
         interrupted, nothing of the guest is left but its console.
         """
@@ -83,7 +84,9 @@ class Guest:
                 parts = mine.directory / "initrd"
                 initrd.concatenate(what.parts, parts)
                 append = " ".join([*userland.KERNEL_ARGS, f"droidheaders.persona={persona}"])
-                machine = qemu.Machine(recipe.arch, what.kernel, parts, append, memory, cpus)
+                machine = qemu.Machine(
+                    recipe.arch, what.kernel, parts, append, memory or recipe.memory, cpus
+                )
                 return cls(_boot(mine, machine, server, timeout))
             except BaseException as error:
                 _undo(mine, error)

@@ -10,7 +10,7 @@ from droidheaders.debian.mirror import mirror
 from droidheaders.debian.packages import Packages, unpack
 from droidheaders.debian.place import cache_dir, locked
 from droidheaders.errors import UsageError
-from droidheaders.guest import host, initrd, kernel, modules, userland
+from droidheaders.guest import chroot, host, initrd, kernel, modules, userland
 from droidheaders.guest.recipes import Recipe
 from droidheaders.ui import ui
 
@@ -32,8 +32,11 @@ class Image:
 def cached(recipe: Recipe) -> Image | None:
     """Return the image of `recipe` when nothing has to be fetched or built for it."""
     built = kernel.cached(recipe, cache_dir())
-    place = _userland_place(recipe.arch)
-    return _image(built, place) if built and place.is_file() else None
+    parts = [_userland_place(recipe.arch)]
+    if recipe.debian:
+        parts.append(chroot.place(recipe))
+    there = built and all(part.is_file() for part in parts)
+    return _image(built, *parts) if built and there else None
 
 
 def setup(recipe: Recipe, asked_mirror: str | None = None, *, update: bool = False) -> Image:
@@ -52,7 +55,7 @@ def setup(recipe: Recipe, asked_mirror: str | None = None, *, update: bool = Fal
         if built is None:
             ui.say(f"{recipe.name}: fetching and building the newest kernel of {recipe.suite}")
             built = kernel.build(recipe, cache_dir(), mirror(asked_mirror))
-        return _image(built, place)
+        return _image(built, place, *_debian(recipe, asked_mirror))
 
 
 def custom(
@@ -87,8 +90,16 @@ def custom(
     return Image(recipe.arch, release, image.resolve(), (place, part))
 
 
-def _image(built: kernel.Kernel, place: Path) -> Image:
-    return Image(built.arch, built.release, built.image, (place, built.initrd))
+def _image(built: kernel.Kernel, userland: Path, *more: Path) -> Image:
+    return Image(built.arch, built.release, built.image, (userland, built.initrd, *more))
+
+
+def _debian(recipe: Recipe, asked_mirror: str | None) -> list[Path]:
+    """Return the part with the recipe's own packages, built if it is not there, or nothing."""
+    if not recipe.debian:
+        return []
+    part = chroot.place(recipe)
+    return [part if part.is_file() else chroot.build(recipe, mirror(asked_mirror))]
 
 
 def _userland_place(arch: str) -> Path:

@@ -18,6 +18,9 @@ from droidheaders.guest.cpio import CpioWriter
 BOOT_DIR = "boot-modules"
 """Modules that init loads before anything else, in the order of the file `load`."""
 
+CHROOT = "debian"
+"""Where the packages of a recipe are in its guest."""
+
 
 class _Tree:
     """A cpio writer that adds the parents of what is added."""
@@ -86,6 +89,16 @@ def custom_part(
                 tree.add(f"{place}/{entry.name}", entry.read_bytes())
     if extra:
         tree.overlay(extra)
+    tree.close()
+
+
+def chroot_part(out: BinaryIO, root: Path, command: Path) -> None:
+    """Write the directory `root` as /debian, and `command` that runs programs of it."""
+    tree = _Tree(out)
+    tree.overlay(root, CHROOT)
+    for name in ("data/local", "dev", "lib/modules", "proc", "sys", "tmp"):
+        tree.parents(f"{CHROOT}/{name}/x")
+    tree.add(f"system/bin/{command.name}", command.read_bytes(), 0o755)
     tree.close()
 
 

@@ -54,7 +54,7 @@ class Kernel:
 
 def cached(recipe: Recipe, cache: Path) -> Kernel | None:
     """Return the kernel of `recipe` when it was built before."""
-    directory = cache / "kernels" / recipe.name
+    directory = cache / "kernels" / recipe.kernel
     try:
         facts = json.loads((directory / "kernel.json").read_text())
     except (OSError, ValueError):
@@ -83,11 +83,11 @@ def build(recipe: Recipe, cache: Path, mirror: str) -> Kernel:
         result.mkdir()
         release = _assemble(recipe, root, sources, result)
         kernel = Kernel(
-            recipe=recipe.name,
+            recipe=recipe.kernel,
             arch=recipe.arch,
             release=release,
             version=image[0].version,
-            directory=cache / "kernels" / recipe.name,
+            directory=cache / "kernels" / recipe.kernel,
         )
         facts = asdict(kernel) | {"format": FORMAT}
         del facts["directory"]

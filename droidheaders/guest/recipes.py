@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ from droidheaders.shipped import emulator_dir
 
 DEFAULT = "6.1-arm64"
 
-_NAME = re.compile(r"(?P<series>\d+\.\d+)-(?P<arch>arm64|x86_64)")
+_NAME = re.compile(
+    r"(?P<kernel>(?P<series>\d+\.\d+)-(?P<arch>arm64|x86_64))(-(?P<variant>[a-z0-9]+))?"
+)
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _KEYS = {
     "suite": "the Debian suite that has the kernel",
@@ -23,13 +25,21 @@ _KEYS = {
     "source": "the package with kernel/kheaders.c and kernel/configs.c",
     "source_suite": "the suite that has `source`",
 }
+_VARIANT_KEYS = {"about", "debian", "memory"}
+_MEMORY = 512  # MB; a guest uses about 150 of them
+_LARGEST = 65536  # MB
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Which packages a kernel comes from; versions are apt's business."""
+    """Which packages a kernel comes from; versions are apt's business.
+
+    A variant has the kernel of another recipe, named by `kernel`, and below /debian in the guest
+    the packages `debian` with all they depend on. `memory` is in MB.
+    """
 
     name: str
+    kernel: str
     series: str
     arch: str
     about: str
@@ -38,6 +48,8 @@ class Recipe:
     headers: str
     source: str
     source_suite: str
+    debian: tuple[str, ...] = ()
+    memory: int = _MEMORY
 
     @property
     def debian_arch(self) -> str:
@@ -48,20 +60,16 @@ class Recipe:
 def parse(name: str, text: str) -> Recipe:
     """Return the recipe `name` written in `text`; raises DroidheadersError saying what is wrong."""
     match = _NAME.fullmatch(name)
-    if not match:
+    if not match or match["variant"]:
         raise DroidheadersError(f"a recipe is named <series>-<arm64|x86_64>, and not {name}")
-    try:
-        table: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise DroidheadersError(f"the recipe {name} is not TOML: {error}") from error
-    if unknown := sorted(set(table) - set(_KEYS) - {"about"}):
-        raise DroidheadersError(f"the recipe {name} has unknown keys: {', '.join(unknown)}")
+    table = _table(name, text, {*_KEYS, "about"})
     for key, meaning in _KEYS.items():
         value = table.get(key)
         if not isinstance(value, str) or not _PACKAGE.fullmatch(value):
             raise DroidheadersError(f"the recipe {name} needs `{key}`: {meaning}")
     return Recipe(
         name=name,
+        kernel=name,
         series=match["series"],
         arch=match["arch"],
         about=str(table.get("about", "")),
@@ -69,8 +77,34 @@ def parse(name: str, text: str) -> Recipe:
     )
 
 
+def parse_variant(name: str, text: str, base: Recipe) -> Recipe:
+    """Return the variant `name` of the recipe `base`; raises as `parse` does."""
+    table = _table(name, text, _VARIANT_KEYS)
+    debian, memory = table.get("debian"), table.get("memory", _MEMORY)
+    if not isinstance(debian, list) or not debian or not all(map(_is_package, debian)):
+        raise DroidheadersError(f"the recipe {name} needs `debian`: a list of packages")
+    if type(memory) is not int or not _MEMORY <= memory <= _LARGEST:
+        raise DroidheadersError(f"`memory` of the recipe {name} is not {_MEMORY} MB or more")
+    about = str(table.get("about", ""))
+    return replace(base, name=name, about=about, debian=tuple(debian), memory=memory)
+
+
+def _is_package(value: object) -> bool:
+    return isinstance(value, str) and _PACKAGE.fullmatch(value) is not None
+
+
+def _table(name: str, text: str, known: set[str]) -> dict[str, Any]:
+    try:
+        table: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DroidheadersError(f"the recipe {name} is not TOML: {error}") from error
+    if unknown := sorted(set(table) - known):
+        raise DroidheadersError(f"the recipe {name} has unknown keys: {', '.join(unknown)}")
+    return table
+
+
 def names(directory: Path | None = None) -> list[str]:
-    """Return the names of all recipes, oldest kernel first."""
+    """Return the names of all recipes and variants, oldest kernel first."""
     where = directory or emulator_dir() / "recipes"
     found = [path.stem for path in where.glob("*.toml")]
     return sorted(found, key=lambda name: [(len(n), n) for n in re.split(r"[.-]", name)])
@@ -85,4 +119,8 @@ def load(name: str, directory: Path | None = None) -> Recipe:
             hint="droidheaders emulator list",
         )
     path = (directory or emulator_dir() / "recipes") / f"{name}.toml"
-    return parse(name, path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    match = _NAME.fullmatch(name)
+    if match and match["variant"]:
+        return parse_variant(name, text, load(match["kernel"], directory))
+    return parse(name, text)
