@@ -18,8 +18,11 @@ PID = ".pid"
 _WHAT = {
     ADB_ROOT: re.compile(""),
     MODULE: re.compile(r"[0-9A-Za-z_]{1,55}"),
-    FILE: re.compile(r"/data/local/tmp/droidheaders-[0-9a-f]{16}"),
+    # Beside what is put there whole: a rename does not leave a file system.
+    FILE: re.compile(r"(/(?!\.\.?/)[\w.+~%-]+)*/droidheaders-[0-9a-f]{16}", re.ASCII),
 }
+TMP = "/data/local/tmp"
+"""Where the shell may write, on every Android."""
 _BOOT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -70,6 +73,6 @@ def is_boot_id(text: str) -> bool:
     return _BOOT_ID.fullmatch(text) is not None
 
 
-def scratch_path() -> str:
+def scratch_path(parent: str = TMP) -> str:
     """Return a new path on a device for files of ours; the only kind that is ever removed there."""
-    return f"/data/local/tmp/droidheaders-{os.urandom(8).hex()}"
+    return f"{parent.rstrip('/')}/droidheaders-{os.urandom(8).hex()}"

@@ -95,13 +95,16 @@ class Device:
             )
         return answer.strip()
 
-    def stream(self, script: str, *, idle_timeout: float | None = None) -> ShellStream:
+    def stream(
+        self, script: str, *, idle_timeout: float | None = None, fed: bool = False
+    ) -> ShellStream:
         """Run `script` as `shell` does, and return its stdout as a stream.
 
+        `fed` says that the stream's `write` will give it a stdin.
         Reading raises DeviceTimeoutError when nothing comes for `idle_timeout` seconds, else the
         server's timeout.
         """
-        return self.open_stream(script, idle_timeout=idle_timeout)
+        return self.open_stream(script, idle_timeout=idle_timeout, fed=fed)
 
     def open_stream(
         self,
@@ -109,6 +112,7 @@ class Device:
         *,
         idle_timeout: float | None = None,
         deadline: float | None = None,
+        fed: bool = False,
     ) -> ShellStream:
         """Start `script` and return its stream, with `deadline` (`time.monotonic()`) if given."""
         self._check(script)
@@ -116,8 +120,8 @@ class Device:
         with mapped(self, "starting a command"):
             connection = self._open_shell(script, idle_timeout)
             try:
-                # An open stdin would hang whatever reads it.
-                connection.conn.sendall(CLOSE_STDIN)
+                if not fed:  # an open stdin would hang whatever reads it
+                    connection.conn.sendall(CLOSE_STDIN)
             except BaseException:
                 connection.close()
                 raise
@@ -150,7 +154,7 @@ class Device:
         remote: str,
         *,
         mode: int = 0o644,
-        progress: Callable[[int], None] | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> None:
         """Write `source` to the file `remote`, with permission bits `mode`.
 

@@ -79,9 +79,14 @@ class Root:
         with self._open(script, timeout, time.monotonic() + timeout) as stream:
             return stream.result()
 
-    def stream(self, script: str, *, idle_timeout: float | None = None) -> ShellStream:
+    def stream(
+        self, script: str, *, idle_timeout: float | None = None, fed: bool = False
+    ) -> ShellStream:
         """Run `script` as root; as `Device.stream`, and NoRootError when nothing gives root."""
-        return self._open(script, idle_timeout, None)
+        if not fed:
+            return self._open(script, idle_timeout, None)
+        _ = self.how  # first, for what only tries to become root would take of its stdin
+        return self.device.stream(self._command(script), idle_timeout=idle_timeout, fed=True)
 
     def session(self, script: str) -> Session:
         """Run `script` as root; as `Device.session`, and NoRootError when nothing gives root."""

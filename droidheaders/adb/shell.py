@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import select
 import struct
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from droidheaders.adb._errors import Peer, mapped
 from droidheaders.errors import DeviceLostError, UnsupportedError
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 
 # AOSP shell_protocol.h, ShellProtocol::Id; a packet is one byte id, four bytes little-endian
 # length, payload.
-_STDIN, _STDOUT, _STDERR, _EXIT = range(4)
+_STDIN, _STDOUT, _STDERR, _EXIT, _CLOSE_STDIN = range(5)
 _HEADER = struct.Struct("<BI")
-CLOSE_STDIN = _HEADER.pack(4, 0)
+CLOSE_STDIN = _HEADER.pack(_CLOSE_STDIN, 0)
 
 _CHUNK = 256 * 1024
+_STDIN_CHUNK = 16 * 1024  # what adbd takes at once, and progress is told in
 _STDERR_LIMIT = 64 * 1024
 _RESULT_LIMIT = 16 << 20
 # adbd's buffer for a packet is 1 MiB (MAX_PAYLOAD), and was less.
@@ -185,6 +187,25 @@ class ShellStream:
             if len(stdout) > _RESULT_LIMIT:
                 raise self._endless()
         return ShellResult(bytes(stdout), self.stderr, self.status)
+
+    def write(self, source: BinaryIO, progress: Callable[[int], object] | None = None) -> None:
+        """Send what `source` holds as stdin, then close it; stop when the command has spoken.
+
+        Only for commands that say nothing before they have read everything, or fail.
+        """
+        with mapped(self._peer, "sending to a command"):
+            connection = self._connection.conn
+            connection.settimeout(self._idle_timeout)
+            try:
+                while chunk := source.read(_STDIN_CHUNK):
+                    if select.select([connection], [], [], 0)[0]:
+                        return
+                    connection.sendall(_HEADER.pack(_STDIN, len(chunk)) + chunk)
+                    if progress:
+                        progress(len(chunk))
+                connection.sendall(CLOSE_STDIN)
+            except (BrokenPipeError, ConnectionResetError):
+                return  # why it ended can still be read
 
     def take_stderr_line(self) -> bytes:
         """Take the first line off stderr, waiting for it; stdout that comes meanwhile is kept."""

@@ -71,7 +71,7 @@ def send(
     source: bytes | BinaryIO | Path,
     remote: str,
     mode: int,
-    progress: Callable[[int], None] | None,
+    progress: Callable[[int], object] | None,
 ) -> None:
     """Write `source` to `remote`; see `Device.push`."""
     with _opened(source) as reader, closing(_Upload(device, remote)) as upload:

@@ -30,6 +30,7 @@ _COMMANDS = {
     "build": "build:app",
     "btf": "btf:btf",
     "run": "running:app",
+    "push": "push:app",
     "cache": "caches:app",
     "emulator": "emulator:app",
 }

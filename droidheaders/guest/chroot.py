@@ -28,7 +28,8 @@ def place(recipe: Recipe) -> Path:
     key = hashlib.sha256(repr((SUITE, recipe.debian, _LEFT_OUT)).encode())
     key.update(_command().read_bytes())
     key.update(Path(__file__).read_bytes())
-    return cache_dir() / "debian" / f"{recipe.arch}-{key.hexdigest()[:16]}.cpio"
+    name = f"{recipe.arch}-{recipe.debian[0]}-{key.hexdigest()[:16]}.cpio"
+    return cache_dir() / "debian" / name
 
 
 def build(recipe: Recipe, mirror: str) -> Path:
@@ -48,6 +49,8 @@ def build(recipe: Recipe, mirror: str) -> Path:
         with (stage / part.name).open("wb") as out:
             initrd.chroot_part(out, stage / "root", _command())
         part.parent.mkdir(exist_ok=True)
+        for old in part.parent.glob(f"{recipe.arch}-{recipe.debian[0]}-*.cpio"):
+            old.unlink()
         (stage / part.name).rename(part)
     return part
 

@@ -20,6 +20,26 @@ from droidheaders.ui import printable, ui
 if TYPE_CHECKING:
     from droidheaders.adb import Device
 
+_REMOVAL = 300.0  # seconds for thousands of files on a slow device
+
+# What lies below a directory of root's is not gone because the shell does not see it. And what was
+# cut off there still writes what it had been sent.
+_REMOVE = """\
+[ -e @PATH ] || { [ -e @PARENT ] && [ ! -x @PARENT ] && exit 98; exit 99; }
+if [ -r @PATH/@PID ] && read -r p <@PATH/@PID && [ -d /proc/$p ]; then
+  case $(readlink /proc/$p/exe) in
+    @PATH/*) kill -9 -- -$p 2>/dev/null || kill -9 $p || exit 1;;
+    "") [ $(id -u) = 0 ] || exit 98;;
+  esac
+fi
+n=0
+until e=$(rm -rf @PATH 2>&1); do
+  n=$((n+1))
+  case "$n $e" in 30\\ *) ;; *'not empty'*) sleep 1; continue;; esac
+  echo "$e" >&2; exit 1
+done
+"""
+
 
 def recover(device: Device) -> None:
     """Undo the changes to `device` whose makers are dead, and tell the person.
@@ -62,25 +82,17 @@ def undo(device: Device, change: Change) -> str:
 
 
 def _remove(device: Device, path: str) -> str:
-    """Remove a scratch directory of ours and end what runs out of it, as root if need be.
+    """Remove a scratch directory of ours, and end what runs out of it, as root if need be.
 
     A pid that another process has by now is told by the file that this one runs.
     """
-    quoted = shlex.quote(path)
-    script = f"""\
-cd {quoted} 2>/dev/null || {{ [ -e {quoted} ] || exit 99; }}
-if [ -r {PID} ] && read -r p <{PID} && [ -d /proc/$p ]; then
-  case $(readlink /proc/$p/exe) in
-    {quoted}/*) kill -9 -- -$p 2>/dev/null || kill -9 $p || exit 1;;
-    "") [ $(id -u) = 0 ] || exit 98;;
-  esac
-fi
-cd /; rm -rf {quoted}"""
-    result = device.shell(script)
+    quoted, parent = shlex.quote(path), shlex.quote(path.rpartition("/")[0] or "/")
+    script = _REMOVE.replace("@PID", PID).replace("@PATH", quoted).replace("@PARENT", parent)
+    result = device.shell(script, timeout=_REMOVAL)
     if result.status not in (0, 99):
         try:
             with device.privileged() as root:
-                result = root.shell(script)
+                result = root.shell(script, timeout=_REMOVAL)
         except NoRootError:
             pass
     if result.status not in (0, 99):

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from droidheaders import journal
 from droidheaders.adb.shell import last_line
-from droidheaders.change import FILE, Change, scratch_path
+from droidheaders.change import FILE, TMP, Change, scratch_path
 from droidheaders.errors import DroidheadersError
 from droidheaders.run.recovery import undo
 
 if TYPE_CHECKING:
     from droidheaders.adb import Device
+    from droidheaders.adb.root import Root
     from droidheaders.journal import Entry
 
 _NAME = re.compile(r"[\w+-][\w.+-]{0,63}", re.ASCII)
@@ -27,22 +28,25 @@ def file_name(path: Path, otherwise: str) -> str:
 
 
 @contextmanager
-def scratch(device: Device, boot_id: str = "") -> Iterator[str]:
+def scratch(
+    device: Device, boot_id: str = "", *, parent: str = TMP, user: Device | Root | None = None
+) -> Iterator[str]:
     """Give the path of a new directory on `device`, mode 0700, for files to be pushed into.
 
-    `boot_id` saves a round trip to ask for it. Removed on leaving, also by the shell's user what
+    `boot_id` saves a round trip to ask for it. It is made in `parent`, a path that needs no quotes,
+    by `user`, else by the shell's user. Removed on leaving, also by the shell's user what
     root put there; when the device is lost or we are killed, by the next run on it. Raises
     DroidheadersError when it cannot be made.
     """
-    change = Change(device.serial, FILE, scratch_path(), boot_id or device.boot_id())
+    change = Change(device.serial, FILE, scratch_path(parent), boot_id or device.boot_id())
     with journal.turn(device.serial, FILE):
         entry = journal.write(change)
     try:
-        made = device.shell(f"mkdir -m 700 {change.what}")
+        made = (user or device).shell(f"mkdir -m 700 {change.what}")
         if made.status:
             raise DroidheadersError(
                 f"{device.name} has no place for files: {last_line(made.stderr)}",
-                f"{device.adb} shell ls -ld /data/local/tmp",
+                f"{device.adb} shell ls -ld {parent}",
             )
         yield change.what
     except BaseException:

@@ -41,6 +41,7 @@ def make(
     cache: Cache,
     release: str = "6.1.176",
     files: dict[str, bytes] | None = None,
+    of: KernelIdentity | None = None,
     *,
     btf: bytes | None = None,
     **more: Any,
@@ -61,4 +62,4 @@ def make(
         if btf != b"":
             (staging.path / "btf").write_bytes(btf or b"\x9f\xeb" + release.encode())
         said = meta(stream.sha256, len(archive), done.files, symlinks=done.symlinks, **more)
-        return cache.commit(staging, kernel(release), said, done.sha256)
+        return cache.commit(staging, of or kernel(release), said, done.sha256)

@@ -19,11 +19,10 @@ from pathlib import Path
 import pytest
 
 from droidheaders.adb import Device, Selector, Server
-from droidheaders.guest import recipes
 from droidheaders.guest.guest import Guest
 from droidheaders.run.scratch import scratch
 from tests.archives import RELEASE, tar, xz
-from tests.kernels import KERNELS
+from tests.kernels import KERNELS, NAMES
 
 pytestmark = pytest.mark.guest
 
@@ -173,7 +172,7 @@ HOW = {"userdebug": "su 0", "su": "su -c", "root": "shell"}
 
 @pytest.mark.full
 @pytest.mark.parametrize("persona", ["user", *HOW])
-@pytest.mark.parametrize("name", recipes.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_every_kernel_with_every_persona(
     name: str, persona: str, module_state: None, adb: Server, tmp_path: Path
 ) -> None:

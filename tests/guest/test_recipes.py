@@ -72,3 +72,35 @@ def test_an_unknown_recipe_names_those_there_are() -> None:
         recipes.load("6.2-arm64")
     with pytest.raises(UsageError):
         recipes.load("../../etc/passwd")
+
+
+VARIANT = 'about = "with tools"\ndebian = ["bpfcc-tools"]\nmemory = 2048\n'
+
+
+def test_a_variant_has_the_kernel_of_its_base(tmp_path: Path) -> None:
+    (tmp_path / "6.1-arm64.toml").write_text(GOOD)
+    (tmp_path / "6.1-arm64-bcc.toml").write_text(VARIANT)
+    assert recipes.names(tmp_path) == ["6.1-arm64", "6.1-arm64-bcc"]
+    base, variant = (recipes.load(name, tmp_path) for name in recipes.names(tmp_path))
+    assert (variant.name, variant.kernel, base.kernel) == ("6.1-arm64-bcc", base.name, base.name)
+    assert (variant.image, variant.about) == (base.image, "with tools")
+    assert (variant.debian, variant.memory) == (("bpfcc-tools",), 2048)
+    assert (base.debian, base.memory) == ((), 512)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("about = 1", "needs `debian`"),
+        ("debian = []", "needs `debian`"),
+        ('debian = "bpfcc-tools"', "needs `debian`"),
+        ('debian = ["../x"]', "needs `debian`"),
+        ('debian = ["tar"]\nmemory = 64', "`memory`"),
+        ('debian = ["tar"]\nmemory = true', "`memory`"),
+        ('debian = ["tar"]\nsuite = "sid"', "unknown keys: suite"),
+        ("debian = [", "is not TOML"),
+    ],
+)
+def test_a_bad_variant_says_what_is_wrong(text: str, complaint: str) -> None:
+    with pytest.raises(DroidheadersError, match=complaint):
+        recipes.parse_variant("6.1-arm64-x", text, recipes.parse("6.1-arm64", GOOD))
