@@ -1,7 +1,6 @@
 """Debian below /debian in a guest: packages, and the command `debian` that runs what is in them.
 
-Another part of the initramfs rather than a disk: it needs no driver and no file system of a kernel,
-and unpacking 300 MB takes two seconds when emulated.
+Another part of the initramfs rather than a disk: it needs no driver and no file system of a kernel.
 """
 
 from __future__ import annotations
