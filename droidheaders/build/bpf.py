@@ -1,9 +1,10 @@
 """BPF programs, compiled by this host's clang for the kernel of a bundle.
 
-With all of the kernel's headers in two steps: clang for the kernel's own target, which understands
-their inline assembly, as far as LLVM's IR and without optimising; then the same clang for BPF from
-that IR. llc does not do: what CO-RE needs is a pass of clang's for BPF (llvm.preserve.* cannot be
-selected), and an optimiser that believes in another target leaves code that is not BPF's best.
+With headers of the kernel's in two steps. The first goes as far as LLVM's IR, without optimising,
+and with all of them for the kernel's own target, which understands their inline assembly; then
+the same clang makes BPF of that IR, in which no header may have left work for the assembler. llc
+does not do: what CO-RE needs is a pass of clang's for BPF (llvm.preserve.* cannot be selected), and
+an optimiser that believes in another target leaves code that is not BPF's best.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING
 
+from droidheaders.build import assembly, libbpf, sources
 from droidheaders.build import clang as host
-from droidheaders.build import libbpf, sources
 from droidheaders.build.flags import Flags
 from droidheaders.errors import DroidheadersError, UsageError
 from droidheaders.ui import printable, ui
@@ -53,6 +54,7 @@ class _Ran:
     kind: str
     status: int
     said: str
+    directive: str = ""
 
     @property
     def plain(self) -> str:
@@ -141,15 +143,17 @@ class Compiler:
         return Built(file, output, best.kind, best.said, self._error(file, best))
 
     def _attempt(self, kind: str, file: Path, place: Path) -> _Ran:
-        ir, made = str(place / "bc"), str(place / "o")
-        if kind != sources.KERNEL:
+        ir, made = place / "ll", str(place / "o")
+        if kind == sources.CORE:  # vmlinux.h was looked at when it was made
             return self._run([*self.words(kind), "-c", str(file), "-o", made], kind)
-        unoptimised = ["-Xclang", "-disable-llvm-passes"]
-        first = self._run([*self.words(kind), *unoptimised, "-c", str(file), "-o", ir], kind)
+        unoptimised = ["-emit-llvm", "-S", "-Xclang", "-disable-llvm-passes"]
+        first = self._run([*self.words(kind), *unoptimised, str(file), "-o", str(ir)], kind)
         if first.status:
             return first
+        if named := assembly.directive(ir.read_bytes()):
+            return _Ran(kind, 1, first.said, named)
         bpf = ["--target=bpf", "-O2", "-g", *self._cpu(), "-Wno-override-module", "-x", "ir"]
-        second = self._run([*bpf, "-c", ir, "-o", made], kind)
+        second = self._run([*bpf, "-c", str(ir), "-o", made], kind)
         return _Ran(kind, second.status, first.said + second.said)
 
     def _run(self, words: list[str], kind: str = "") -> _Ran:
@@ -176,6 +180,12 @@ class Compiler:
             return unfit
         name, kernel = printable(str(file), 500), self.bundle.kernel
         show = f"droidheaders cache show {shlex.quote(printable(self.bundle.name))}"
+        if ran.directive:
+            return DroidheadersError(
+                f"{name} or the headers of {kernel} have the assembler do {ran.directive}, and a"
+                " directive could put any file of this host into the object",
+                "grep -rn 'asm' in what it includes; BPF programs need no directives",
+            )
         if missing := _MISSING.search(ran.plain):
             header = printable(missing[1])
             if header.startswith("bpf/"):

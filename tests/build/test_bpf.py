@@ -308,3 +308,12 @@ def test_clangd_understands_the_source(
             ["clangd", f"--check={file}"], capture_output=True, text=True, check=False
         )
         assert "All checks completed, 0 errors" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("text", [programs.KERNEL, programs.USER], ids=["kernel", "uapi"])
+def test_no_file_of_the_host_gets_into_an_object(arm: Bundle, real_cache: Cache, text: str) -> None:
+    file = source(text + 'asm(".section stolen\\n.incbin \\"/etc/passwd\\"");\n')
+    built = compiled(arm, real_cache, file)
+    assert built.error is not None
+    assert "have the assembler do .section" in built.error.message
+    assert not built.output.exists()
