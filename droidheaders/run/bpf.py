@@ -186,7 +186,7 @@ class Watch:
         wanted = self.expectations
         if self.interrupted and (wanted.wanted or wanted.has_end) and not wanted.met:
             return Verdict(None, "interrupted before what was waited for came")
-        count = f"{wanted.lines} lines of output"
+        count = f"{wanted.lines} {'line' if wanted.lines == 1 else 'lines'} of output"
         if wanted.missing:
             return self._unmet(failures)
         if wanted.has_end and not wanted.ended:

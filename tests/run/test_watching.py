@@ -105,6 +105,7 @@ def test_verdicts_on_what_does_not_come() -> None:
     assert (other.word, other.hint) == ("fail", "it broke")
     late = watch(Scripted(READY, [line("y")]), until="x", seconds=0.02).verdict([])
     assert (late.word, late.status) == ("timeout", 6)
+    assert late.message.endswith("of 1 line of output")
 
 
 @pytest.mark.parametrize(
