@@ -89,8 +89,10 @@ ui = Ui()
 
 def printable(text: str, limit: int = 200) -> str:
     """Make text from a device safe for a terminal: escaped, and bounded in length."""
-    out = "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode()
-        for c in text
-    )
-    return out if len(out) <= limit else out[: limit - 1] + "…"
+    out = text[:limit]
+    if not out.isprintable():  # a hundred times as fast as to look at each
+        out = "".join(
+            c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode()
+            for c in out
+        )
+    return out if len(text) <= limit and len(out) <= limit else out[: limit - 1] + "…"
