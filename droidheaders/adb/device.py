@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -161,7 +161,11 @@ class Device:
         `progress` is called with the number of bytes of each step. Raises DroidheadersError with
         the device's own reason when it refuses.
         """
-        send(self, source, remote, mode, progress)
+        send(self, [(source, remote, mode)], progress)
+
+    def push_all(self, files: Sequence[tuple[bytes | BinaryIO | Path, str, int]]) -> None:
+        """Write each source to its file, with its mode, as `push` does, over one connection."""
+        send(self, files, None)
 
     def wait_for(self, state: str = "device", timeout: float = 60.0) -> None:
         """Wait until the device is listed in `state`, or gone for "disconnect"; update `attached`.

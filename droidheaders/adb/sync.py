@@ -8,8 +8,8 @@ import shlex
 import stat
 import struct
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -68,19 +68,20 @@ class _Transport:
 
 def send(
     device: Device,
-    source: bytes | BinaryIO | Path,
-    remote: str,
-    mode: int,
+    files: Sequence[tuple[bytes | BinaryIO | Path, str, int]],
     progress: Callable[[int], object] | None,
 ) -> None:
-    """Write `source` to `remote`; see `Device.push`."""
-    with _opened(source) as reader, closing(_Upload(device, remote)) as upload:
-        upload.write(b"SEND", f"{remote},{stat.S_IFREG | mode}".encode("utf-8", "surrogateescape"))
-        while chunk := reader.read(_CHUNK):
-            upload.write(b"DATA", chunk)
-            if progress:
-                progress(len(chunk))
-        upload.finish()
+    """Write each source to its remote file, with its mode; see `Device.push`."""
+    with ExitStack() as stack:
+        readers = [stack.enter_context(_opened(source)) for source, _, _ in files]
+        upload = stack.enter_context(closing(_Upload(device)))
+        for reader, (_, remote, mode) in zip(readers, files, strict=True):
+            upload.begin(remote, mode)
+            while chunk := reader.read(_CHUNK):
+                upload.write(b"DATA", chunk)
+                if progress:
+                    progress(len(chunk))
+            upload.finish()
 
 
 @contextmanager
@@ -101,12 +102,12 @@ def _opened(source: bytes | BinaryIO | Path) -> Iterator[BinaryIO]:
 
 
 class _Upload:
-    """One SEND: knows that a device refuses in the middle, by speaking or by hanging up."""
+    """SENDs: knows that a device refuses in the middle, by speaking or by hanging up."""
 
-    def __init__(self, device: Device, remote: str) -> None:
+    def __init__(self, device: Device) -> None:
         self._device = device
-        self._remote = remote
-        self._doing = f"writing {printable(remote)}"
+        self._remote = ""
+        self._doing = "writing files"
         with mapped(device, self._doing):
             self._connection = device.open_service("sync:", _IDLE)
         self._poll = select.poll()
@@ -114,6 +115,11 @@ class _Upload:
 
     def close(self) -> None:
         self._connection.close()
+
+    def begin(self, remote: str, mode: int) -> None:
+        self._remote = remote
+        self._doing = f"writing {printable(remote)}"
+        self.write(b"SEND", f"{remote},{stat.S_IFREG | mode}".encode("utf-8", "surrogateescape"))
 
     def write(self, packet: bytes, payload: bytes) -> None:
         self._write(packet + struct.pack("<I", len(payload)) + payload)
