@@ -31,21 +31,22 @@ class Change:
     """One change to the device `serial`.
 
     `what` is a module's name, or a path that `scratch_path` gave; nothing for `adb root`.
-    `boot_id` names the device's boot, beyond which neither modules nor root last. ValueError for
-    what is no such thing: what is read from a file may have been written by anybody.
+    `boot_id` names the device's boot, beyond which neither modules nor root last; files do, and
+    need none. ValueError for what is no such thing: what is read from a file may have been written
+    by anybody.
     """
 
     serial: str
     kind: str
     what: str
-    boot_id: str
+    boot_id: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in _WHAT:
             raise ValueError(f"a change of kind {self.kind!r}")
         if not _WHAT[self.kind].fullmatch(self.what):
             raise ValueError(f"no {self.kind} of ours: {self.what!r}")
-        if not is_boot_id(self.boot_id):
+        if not is_boot_id(self.boot_id) and (self.boot_id or self.kind != FILE):
             raise ValueError(f"no boot id: {self.boot_id!r}")
 
     def to_json(self) -> str:

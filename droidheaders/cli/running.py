@@ -175,7 +175,7 @@ def bpf(
 
       droidheaders run bpf count.bpf.o --for 5 --map counts --set target_uid=2000
     """
-    from droidheaders.run.bpf import Job
+    from droidheaders.run.job import Job
     from droidheaders.running import run_bpf
 
     words = maps or []

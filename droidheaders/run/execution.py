@@ -16,7 +16,7 @@ from droidheaders.objects.executable import MACHINES, Executable, read_executabl
 from droidheaders.run.greeting import Greeting, Who, become, greet
 from droidheaders.run.process import Process
 from droidheaders.run.recovery import recover
-from droidheaders.run.scratch import file_name, scratch
+from droidheaders.run.scratch import file_name, reserved
 from droidheaders.ui import printable, ui
 
 if TYPE_CHECKING:
@@ -45,16 +45,15 @@ def execute(
     """
     executable = _read(program)
     recover(device)
-    greeting = greet(device, [executable.interpreter] if executable.interpreter else [])
-    _check(device, program, executable, greeting)
-    with device.privileged() as root:
+    with device.privileged() as root, reserved(device) as place:
+        needed = [executable.interpreter] if executable.interpreter else []
+        _check(device, program, executable, greet(device, place, needed))
         user, _ = become(root, who)
-        with scratch(device, greeting.boot_id) as place:
-            path = f"{place}/{file_name(program, 'program')}"
-            device.push(program, path, mode=0o755)
-            with Process(user, place, [path, *arguments]) as process:
-                _forward(process.session, stdin)
-                return _follow(device, process, write, seconds)
+        path = f"{place}/{file_name(program, 'program')}"
+        device.push(program, path, mode=0o755)
+        with Process(user, place, [path, *arguments]) as process:
+            _forward(process.session, stdin)
+            return _follow(device, process, write, seconds)
 
 
 def _read(program: Path) -> Executable:

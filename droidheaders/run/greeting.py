@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from droidheaders.adb import NoRootError
 from droidheaders.change import is_boot_id
 from droidheaders.errors import UnsupportedError
+from droidheaders.run.scratch import making, not_made
 from droidheaders.ui import printable, ui
 
 if TYPE_CHECKING:
@@ -18,11 +19,15 @@ if TYPE_CHECKING:
 
 Who = Literal["root", "shell"]
 
+ARCH = {"aarch64": "arm64", "x86_64": "x86_64"}
+"""What we call the machines (uname -m) that BPF is run on."""
+
 _SCRIPT = """\
 b=; read -r b </proc/sys/kernel/random/boot_id
 echo "@ $b $(uname -rm)"
 command -v su >/dev/null && echo "su"
 for f in {files}; do [ -e "$f" ] || echo "- $f"; done
+{make}
 """
 _ANSWER = re.compile(rb"^@ ([0-9a-f-]{36}) (.{1,64}) (\w{1,64})$", re.MULTILINE)
 
@@ -42,12 +47,15 @@ class Greeting:
     absent: frozenset[str] = frozenset()
 
 
-def greet(device: Device, files: Sequence[str] = ()) -> Greeting:
-    """Ask the device, in one round trip, also which of `files` are not there.
+def greet(device: Device, place: str, files: Sequence[str] = ()) -> Greeting:
+    """Ask the device, also which of `files` are not there, and make `place`, in one round trip.
 
-    Raises UnsupportedError when it does not answer what every Android does.
+    `place` is a path that `reserved` gave. Raises UnsupportedError when the device does not answer
+    what every Android does, DroidheadersError when the directory cannot be made.
     """
-    result = device.shell(_SCRIPT.format(files=" ".join(map(shlex.quote, files))))
+    result = device.shell(
+        _SCRIPT.format(files=" ".join(map(shlex.quote, files)), make=making(place))
+    )
     found = _ANSWER.search(result.stdout)
     if not found or not is_boot_id(found[1].decode()):
         raise UnsupportedError(
@@ -55,6 +63,8 @@ def greet(device: Device, files: Sequence[str] = ()) -> Greeting:
             " there",
             f"{device.adb} shell 'uname -m; cat /proc/sys/kernel/random/boot_id'",
         )
+    if result.status:
+        raise not_made(device, place, result.stderr)
     lines = set(result.stdout.decode("utf-8", "surrogateescape").splitlines())
     absent = frozenset(file for file in files if f"- {file}" in lines)
     release = printable(found[2].decode("utf-8", "replace"))

@@ -29,31 +29,50 @@ def file_name(path: Path, otherwise: str) -> str:
 
 @contextmanager
 def scratch(
-    device: Device, boot_id: str = "", *, parent: str = TMP, user: Device | Root | None = None
+    device: Device, *, parent: str = TMP, user: Device | Root | None = None
 ) -> Iterator[str]:
     """Give the path of a new directory on `device`, mode 0700, for files to be pushed into.
 
-    `boot_id` saves a round trip to ask for it. It is made in `parent`, a path that needs no quotes,
-    by `user`, else by the shell's user. Removed on leaving, also by the shell's user what
-    root put there; when the device is lost or we are killed, by the next run on it. Raises
-    DroidheadersError when it cannot be made.
+    It is made in `parent`, a path that needs no quotes, by `user`, else by the shell's user.
+    Removed on leaving as `reserved` says. Raises DroidheadersError when it cannot be made.
     """
-    change = Change(device.serial, FILE, scratch_path(parent), boot_id or device.boot_id())
+    with reserved(device, parent) as path:
+        made = (user or device).shell(making(path))
+        if made.status:
+            raise not_made(device, path, made.stderr)
+        yield path
+
+
+@contextmanager
+def reserved(device: Device, parent: str = TMP) -> Iterator[str]:
+    """Give the path of a directory that is not there yet, for the caller to make by `making`.
+
+    Removed on leaving, also by the shell's user what root put there; when the device is lost or we
+    are killed, by the next run on it.
+    """
+    change = Change(device.serial, FILE, scratch_path(parent))
     with journal.turn(device.serial, FILE):
         entry = journal.write(change)
     try:
-        made = (user or device).shell(f"mkdir -m 700 {change.what}")
-        if made.status:
-            raise DroidheadersError(
-                f"{device.name} has no place for files: {last_line(made.stderr)}",
-                f"{device.adb} shell ls -ld {parent}",
-            )
         yield change.what
     except BaseException:
         with suppress(DroidheadersError):  # what went wrong first is what is told
             _leave(device, entry)
         raise
     _leave(device, entry)
+
+
+def making(path: str) -> str:
+    """Return the command that makes such a directory, for a script of more."""
+    return f"mkdir -m 700 {path}"
+
+
+def not_made(device: Device, path: str, stderr: bytes) -> DroidheadersError:
+    """Return the error that it could not be made."""
+    return DroidheadersError(
+        f"{device.name} has no place for files: {last_line(stderr)}",
+        f"{device.adb} shell ls -ld {path.rpartition('/')[0] or '/'}",
+    )
 
 
 def _leave(device: Device, entry: Entry) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from droidheaders.cache.disk import disk_errors
+from droidheaders.cache.store import Cache
 from droidheaders.debian.arch import MACHINE, TRIPLE
 from droidheaders.errors import DroidheadersError
 from droidheaders.ui import printable
@@ -43,9 +45,6 @@ class Tool:
 
         Raises DroidheadersError when this host has no compiler for it, or the compiler fails.
         """
-        from droidheaders.cache.disk import disk_errors
-        from droidheaders.cache.store import Cache
-
         command = [*compiler(arch, self.called), *self.before]
         root = Cache.default().root
         place = root / "tools" / f"{self.name}-{arch}-{self._key(command)}"

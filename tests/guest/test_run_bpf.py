@@ -14,7 +14,7 @@ import pytest
 
 from droidheaders.adb import Server
 from droidheaders.cache import Cache
-from droidheaders.run.bpf import Job
+from droidheaders.run.job import Job
 from droidheaders.running import run_bpf
 from tests.guest.running import Running, running
 from tests.run_objects import MKDIR, TRIGGER, write

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from droidheaders.errors import DeviceLostError, UnsupportedError, UsageError
 from droidheaders.run import attach_points, verifier
-from droidheaders.run.bpf import Job, Watch
+from droidheaders.run.bpf import Watch
 from droidheaders.run.events import Event, Record
 from droidheaders.run.expecting import Expectations
+from droidheaders.run.job import Job
 from droidheaders.run.observing import Observed, lines_of
 from droidheaders.run.triggers import Triggers
 from droidheaders.run.verdict import of_error
