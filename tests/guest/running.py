@@ -36,13 +36,23 @@ class Running:
             timeout=120,
         )
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            self.command(*arguments),
+    @contextmanager
+    def start(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Give a command that runs; it is killed when the test fails before it has ended.
+
+        Ctrl-C reaches it also when we are in a shell's background, where SIGINT is ignored.
+        """
+        with subprocess.Popen(
+            ["env", "--default-signal=INT", *self.command(*arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-        )
+        ) as process:
+            try:
+                yield process
+            except BaseException:
+                process.kill()
+                raise
 
     def json(self, *arguments: str) -> list[Any]:
         """Return the lines of `run bpf --json`, whose last is the verdict."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from droidheaders.adb import Server
 from droidheaders.errors import DroidheadersError
 from tests.guest.running import Running, running
+from tests.run_objects import MKDIR, write
 
 pytestmark = pytest.mark.guest
 
@@ -151,13 +153,24 @@ def test_the_next_run_ends_what_a_killed_one_left(guest: Running, program: str) 
     assert guest.left() == ""
 
 
-def test_a_device_that_is_lost(guest: Running, program: str) -> None:
-    """The last one, for its guest does not come back."""
-    with guest.start("run", "exec", "--lost-status", "99", program, "--", "wait") as run:
+def test_a_device_that_is_lost(guest: Running, program: str, tmp_path: Path) -> None:
+    """The last one, for its guest does not come back: a program runs there, and a BPF object."""
+    made = str(write(tmp_path, "made", MKDIR, guest.arch))
+    with (
+        guest.start("run", "exec", "--lost-status", "99", program, "--", "wait") as run,
+        guest.start("run", "bpf", made, "--json") as bpf,
+    ):
         assert run.stdout
         run.stdout.readline()
+        assert bpf.stdout
+        while b"ready" not in bpf.stdout.readline():
+            assert bpf.poll() is None
         with suppress(DroidheadersError):
             guest.root("echo b >/proc/sysrq-trigger")
         _, err = run.communicate(timeout=60)
+        out, _ = bpf.communicate(timeout=120)
     assert run.returncode == 99
     assert b"was lost" in err
+    verdict = json.loads(out.splitlines()[-1])
+    assert (verdict["verdict"], bpf.returncode) == ("lost", 6)
+    assert guest.device.name in verdict["message"]
