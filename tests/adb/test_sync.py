@@ -159,6 +159,22 @@ def test_push_a_path_and_a_file(
     assert sink.data == body
 
 
+def test_several_files_over_one_connection(device: Device, fake: FakeServer) -> None:
+    first = Sink()
+
+    def handler(peer: Peer) -> None:
+        first(peer)
+        assert recv_sync(peer) == (b"SEND", f"/two,{stat.S_IFREG | 0o600}".encode())
+        peer.send(sync_packet(b"FAIL", b"No space left on device"))
+        peer.hold()
+
+    fake.on("sync:", handler)
+    with pytest.raises(DroidheadersError, match="phone1 refuses to write /two: No space left"):
+        device.push_all([(b"abc", "/one", 0o755), (b"x" * 1000, "/two", 0o600)])
+    assert (first.header, first.data) == (f"/one,{stat.S_IFREG | 0o755}".encode(), b"abc")
+    assert fake.connections == 1
+
+
 def test_push_of_a_missing_path(device: Device, fake: FakeServer, tmp_path: Path) -> None:
     with pytest.raises(DroidheadersError, match=r"cannot read .*nothing: No such file"):
         device.push(tmp_path / "nothing", "/f")
