@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from droidheaders.debian.sysroot import sysroot
 from droidheaders.run import loader
 from droidheaders.run.events import Event
 from droidheaders.run.loader import Loader
+from droidheaders.run.tools import compiler
 
 SOURCES = Path(__file__).parent / "bpf"
 PLACE = "/data/local/tmp"
@@ -41,6 +43,16 @@ def compiled(name: str, arch: str) -> bytes:
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout
+
+
+@cache
+def target(arch: str) -> bytes:
+    """Return the program of tests/bpf/target.c for devices of `arch`."""
+    with tempfile.TemporaryDirectory() as place:
+        program = Path(place) / "target"
+        command = [*compiler(arch, "a test"), "-O2", "-static", "-o", str(program)]
+        subprocess.run([*command, str(SOURCES / "target.c")], check=True)
+        return program.read_bytes()
 
 
 def packaged_module(release: str, name: str) -> bytes:
@@ -89,6 +101,12 @@ class Place:
             self.device.push(compiled(name, self.arch), path)
             self._pushed.add(name)
         return path
+
+    def push_target(self) -> None:
+        """Put the program of tests/bpf/target.c to PLACE/target."""
+        if "target" not in self._pushed:
+            self.device.push(target(self.arch), f"{PLACE}/target", mode=0o755)
+            self._pushed.add("target")
 
     @contextmanager
     def loading(self, name: str, **options: Any) -> Iterator[Running]:

@@ -49,13 +49,13 @@ SEC("uprobe/libc.so.6:rmdir") int on_uprobe(void *context)
 	return 0;
 }
 
-SEC("uretprobe/libc.so.6:malloc") int on_uretprobe(void *context)
+SEC("uretprobe/libc.so.6:rmdir") int on_uretprobe(void *context)
 {
 	uretprobed++;
 	return 0;
 }
 
-SEC("uprobe/libc.so.6:calloc+0x0") int on_offset(void *context)
+SEC("uprobe/libc.so.6:rmdir+0x0") int on_offset(void *context)
 {
 	offset_probed++;
 	return 0;

@@ -2,7 +2,7 @@
 /* Programs on a trampoline. */
 #include "common.h"
 
-int entered, left;
+int entered, left, modified;
 
 SEC("fentry/security_inode_rmdir") int BPF_PROG(on_entry)
 {
@@ -13,5 +13,11 @@ SEC("fentry/security_inode_rmdir") int BPF_PROG(on_entry)
 SEC("fexit/security_inode_rmdir") int BPF_PROG(on_exit)
 {
 	left++;
+	return 0;
+}
+
+SEC("fmod_ret/security_inode_rmdir") int BPF_PROG(on_result)
+{
+	modified++;
 	return 0;
 }

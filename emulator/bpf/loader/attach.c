@@ -174,6 +174,8 @@ static int attach_one(struct bpf_program *program, char *to)
 	case BPF_PROG_TYPE_SK_LOOKUP:
 		return attach_netns(program, to);
 	case BPF_PROG_TYPE_KPROBE:
+		if (strstr(section, "probe.multi"))
+			return attach_multi(program, to);
 		if (strncmp(section, "uprobe", 6) && strncmp(section, "uretprobe", 9) &&
 		    strncmp(section, "usdt", 4))
 			return attach_by_section(program, to);

@@ -110,8 +110,9 @@ int attach_tc(struct bpf_program *program, char *to);
 int attach_xdp(struct bpf_program *program, char *to);
 int attach_socket(struct bpf_program *program, char *to);
 
-/* probes.c: what hangs on a process or on the clock of each CPU */
+/* probes.c: what hangs on a process, on many functions or on the clock of each CPU */
 int attach_uprobe(struct bpf_program *program, char *to);
+int attach_multi(struct bpf_program *program, char *to);
 int attach_perf_event(struct bpf_program *program, char *to);
 void find_android_libraries(void);
 

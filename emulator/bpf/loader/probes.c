@@ -71,6 +71,29 @@ int attach_uprobe(struct bpf_program *program, char *to)
 	return 0;
 }
 
+/* A function by its name, which the kernel looks up; patterns are libbpf's, by the addresses of
+ * /proc/kallsyms, which are all 0 where kptr_restrict is 2, as on Android. */
+int attach_multi(struct bpf_program *program, char *to)
+{
+	const char *section = bpf_program__section_name(program), *what = strchr(section, '/');
+	LIBBPF_OPTS(bpf_kprobe_multi_opts, how, .retprobe = section[1] == 'r');
+	bool pattern = what && strpbrk(what, "*?");
+	struct bpf_link *link;
+
+	if (!what)
+		return -EOPNOTSUPP;
+	snprintf(to, LONGEST_NAME, "%s", ++what);
+	if (!pattern) {
+		how.syms = &what;
+		how.cnt = 1;
+	}
+	link = bpf_program__attach_kprobe_multi_opts(program, pattern ? what : NULL, &how);
+	if (!link)
+		return -errno;
+	keep_link(link, bpf_program__name(program));
+	return 0;
+}
+
 int attach_perf_event(struct bpf_program *program, char *to)
 {
 	struct perf_event_attr clock = { .type = PERF_TYPE_SOFTWARE, .size = sizeof(clock),
