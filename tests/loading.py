@@ -109,10 +109,10 @@ class Place:
             self._pushed.add("target")
 
     @contextmanager
-    def loading(self, name: str, **options: Any) -> Iterator[Running]:
-        """Give a loader of the object NAME, which has just been started."""
+    def loading(self, name: str, before: str = "", **options: Any) -> Iterator[Running]:
+        """Give a loader of the object NAME that has just been started, by the words `before`."""
         words = loader.words(f"{PLACE}/loader", self.push(name), **options)
-        with self.root.session(f"exec {shlex.join(words)}") as session:
+        with self.root.session(f"exec {before} {shlex.join(words)}") as session:
             yield Running(Loader(session))
 
     def run(self, name: str, trigger: str = "", **options: Any) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import pytest
 from droidheaders.adb import Selector, Server
 from droidheaders.guest.guest import Guest
 from tests.kernels import KERNELS
-from tests.loading import Place, of, variables
+from tests.loading import PLACE, Place, of, variables
 
 pytestmark = pytest.mark.guest
 
@@ -255,56 +255,110 @@ def test_data(place: Place) -> None:
     assert len(large["entries"]) > 5000
 
 
-def test_nothing_is_left(place: Place) -> None:
-    look = (
-        "ls /sys/fs/bpf; cd /sys/kernel/tracing; cat kprobe_events uprobe_events tracing_on;"
-        " grep -c . enabled_functions 2>/dev/null; ls /data/local/tmp"
+OFF = "echo 0 >/sys/kernel/tracing/tracing_on"
+ON = "echo 1 >/sys/kernel/tracing/tracing_on"
+
+
+GONE = "while ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q /tmp/loader; do sleep 0.1; done; "
+# What the kernel holds of BPF, and what the loader may change.
+LOOK = (
+    "cat /proc/mounts; ls /sys/fs/bpf /data/local/tmp;"
+    " cat /proc/sys/net/ipv4/tcp_available_congestion_control; lsmod;"
+    " cat /proc/[1-9]*/fdinfo/[0-9]* 2>/dev/null | grep -E '^(prog|map|link)_id';"
+    " find /sys/fs/cgroup -type d; cat /sys/kernel/debug/kprobes/list;"
+    " cd /sys/kernel/tracing && cat kprobe_events uprobe_events tracing_on enabled_functions;"
+    " cut -d' ' -f1 buffer_size_kb; true"
+)
+
+
+def kinds(kernel: str) -> list[str]:
+    """Objects with all kinds of programs that a kernel has."""
+    trampolines = ["trampolined"] if kernel not in ("5.10-arm64", "6.1-arm64") else []
+    structs = ["congestion"] if kernel != "5.10-arm64" else []
+    return ["data", "anywhere", "interfaces", *trampolines, *structs]
+
+
+def test_nothing_is_left(place: Place, kernel: str) -> None:
+    place.push_target()
+    place.insert("sch_ingress", "cls_bpf")
+    for name in kinds(kernel):
+        place.push(name)
+    place.said(OFF)
+    try:
+        before = place.said(GONE + LOOK)
+        for name in kinds(kernel):
+            attached(place.run(name, RMDIR, cgroup="/sys/fs/cgroup", interface="lo"))
+        assert place.said(GONE + LOOK) == before
+        for name in kinds(kernel):
+            with place.loading(name, cgroup="/sys/fs/cgroup", interface="lo") as running:
+                running.until("ready")
+                pid = running.of("hello")[0]["pid"]
+                place.said(f"kill -KILL -{pid} || kill -KILL {pid}")
+                running.rest()
+                assert running.loader.status == 128 + 9
+        assert place.said(GONE + LOOK) == before
+    finally:
+        place.said(f"{ON}; rmmod cls_bpf sch_ingress")
+
+
+def test_the_trace_of_a_kernel_that_does_not_trace(place: Place) -> None:
+    """Switched off, and tracefs mounted nowhere that the loader sees."""
+    hidden = (
+        "unshare -m sh -c 'for d in debug/tracing debug tracing; do umount /sys/kernel/$d; done;"
+        """ exec "$@"' sh"""
     )
+    place.said(OFF)
+    mounts = place.said("cat /proc/mounts")
+    try:
+        with place.loading("printing", hidden) as running:
+            running.until("ready")
+            place.said(RMDIR)
+            events = running.end()
+        (trace,) = of(events, "trace")
+        assert trace["text"].endswith("a directory is removed")
+        assert place.said("cat /sys/kernel/tracing/tracing_on").strip() == "0"
+        assert place.said("cat /proc/mounts") == mounts
+    finally:
+        place.said(ON)
+
+
+def test_another_reader_of_the_trace(place: Place) -> None:
+    with place.root.session("exec cat /sys/kernel/tracing/trace_pipe"):
+        place.said(
+            "until ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q trace_pipe; do sleep 0.1; done"
+        )
+        events = place.run("printing", RMDIR)
+    attached(events)
+    words = [event["text"] for event in of(events, "log", source="loader")]
+    busy = "/sys/kernel/tracing/trace_pipe cannot be read: EBUSY, another program reads it"
+    assert words == [busy]
+
+
+def test_types_from_a_file(place: Place) -> None:
+    types = "/data/local/tmp/types"
+    place.said(f"cat /sys/kernel/btf/vmlinux >{types}")
+    events = place.run("probes", RMDIR, dump=["all"], btf=types)
+    attached(events)
+    assert variables(events)["parent"] > 0
+    # These are others, without what is asked for.
+    events = place.run("probes", btf=place.push("refused"))
+    assert of(events, "error", stage="load", program="on_kprobe")
+
+
+def test_signals_end_it_cleanly(place: Place) -> None:
     place.push("data")
-    before = place.said(look + "; true")
-    place.run("data", RMDIR)
-    assert place.said(look + "; true") == before
-
-
-def held(place: Place) -> str:
-    """What the kernel holds of BPF, by what this process may ask."""
-    return place.said(
-        "cd /sys/kernel/tracing; cat kprobe_events uprobe_events tracing_on; ls /sys/fs/bpf;"
-        " cat /proc/sys/net/ipv4/tcp_available_congestion_control; lsmod | grep -c cls_bpf; true"
-    )
-
-
-@pytest.mark.parametrize("signal", ["TERM", "INT", "HUP", "PIPE"])
-def test_signals_end_it_cleanly(place: Place, signal: str) -> None:
-    before = held(place)
-    with place.loading("data", dump=["each"]) as running:
-        running.until("ready")
-        pid = running.of("hello")[0]["pid"]
-        place.said(f"kill -{signal} {pid}")
-        events = running.rest()
-        assert running.loader.status == 0
-    assert events[-1] == {"type": "end", "reason": "signal", "dropped": 0}
-    assert of(events, "map", name="each")
-    assert held(place) == before
-
-
-def programs(place: Place) -> int:
-    """How many programs are held by file descriptors of anybody."""
-    return int(place.said("cat /proc/[0-9]*/fdinfo/* 2>/dev/null | grep -c prog_id; true"))
-
-
-def test_a_kill_leaves_nothing(place: Place) -> None:
-    before = held(place)
-    with place.loading("probes") as running:
-        running.until("ready")
-        pid = running.of("hello")[0]["pid"]
-        assert programs(place) > 0
-        place.said(f"kill -KILL {pid}")
-        running.rest()
-        assert running.loader.status == 128 + 9
-    assert held(place) == before
-    assert programs(place) == 0
-    assert place.said("cat /sys/kernel/debug/kprobes/list; true") == ""
+    before = place.said(GONE + LOOK)
+    for signal in ("TERM", "INT", "HUP", "PIPE"):
+        with place.loading("data", dump=["each"]) as running:
+            running.until("ready")
+            if signal == "TERM":
+                assert "prog_id" in place.said(LOOK)
+            place.said(f"kill -{signal} {running.of('hello')[0]['pid']}")
+            events = running.rest()
+            assert running.loader.status == 0
+        assert events[-1] == {"type": "end", "reason": "signal", "dropped": 0}
+        assert of(events, "map", name="each")
+    assert place.said(GONE + LOOK) == before
 
 
 def test_a_device_that_hangs_up_ends_it(place: Place) -> None:
@@ -395,3 +449,29 @@ def test_what_is_pinned_stays(place: Place, kernel: str) -> None:
     # Links of probes can be pinned since 5.15 (b89fbfbb854c).
     assert ("link_on_rmdir" in kept) == (not kernel.startswith("5.10"))
     place.said(f"{RMDIR}; rm -r /sys/fs/bpf/kept")
+
+
+def test_maps_larger_than_the_limit_of_locked_memory(place: Place) -> None:
+    """Before 5.11 they count against RLIMIT_MEMLOCK, 64 KiB, which root may raise."""
+    with place.loading("large", "sh -c 'ulimit -l 64 && exec \"$@\"' sh") as running:
+        running.until("ready")
+        assert set(attached(running.end())) == {"on_rmdir"}
+
+
+@pytest.mark.full
+def test_a_hundred_megabytes(place: Place) -> None:
+    """In samples of 8 KiB: what comes and what does not is all of it, and nobody's memory grows."""
+    rounds = "mkdir $(seq 25); rmdir $(seq 25)"
+    with place.loading("large", dump=[".bss"]) as running:
+        running.until("ready")
+        pid = running.of("hello")[0]["pid"]
+        place.said(f"cd {PLACE} && {rounds} && sleep 3")
+        peak = int(place.said(f"grep VmHWM /proc/{pid}/status").split()[1])
+        events = running.end()
+    seen = variables(events)
+    assert (seen["written"] + seen["refused"]) * 8192 == 100 << 20
+    (end,) = of(events, "end")
+    assert peak < 24 << 10  # KiB
+    came = len(of(events, "record"))
+    assert seen["written"] == came + end["dropped"]
+    assert seen["refused"] + end["dropped"] > 0

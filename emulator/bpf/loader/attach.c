@@ -127,7 +127,7 @@ static int attach_cgroup(struct bpf_program *program, char *to)
 		close(cgroup);
 		return error;
 	}
-	keep_undo(detach_cgroup, cgroup, fd, (int)type);
+	keep_undo(detach_cgroup, cgroup, fd, (int)type, 2);
 	return 0;
 }
 
@@ -234,6 +234,15 @@ static void attach_program(struct bpf_program *program)
 		write_attached(name, section, to);
 }
 
+/* bpf_struct_ops_map_delete_elem() in kernel/bpf/bpf_struct_ops.c; it outlasts its map otherwise. */
+static int unregister(int map, int unused, int unused_too)
+{
+	__u32 first = 0;
+
+	(void)unused, (void)unused_too;
+	return bpf_map_delete_elem(map, &first);
+}
+
 static void attach_struct_ops(struct bpf_map *map)
 {
 	const char *name = bpf_map__name(map);
@@ -241,7 +250,9 @@ static void attach_struct_ops(struct bpf_map *map)
 
 	if (!link)
 		fail("attach", name, ".struct_ops", errno, "%s was not registered", name);
-	keep_link(link, NULL);
+	bpf_link__disconnect(link);
+	bpf_link__destroy(link);
+	keep_undo(unregister, bpf_map__fd(map), 0, 0, 1);
 	write_attached(name, ".struct_ops", name);
 }
 

@@ -49,6 +49,7 @@ void fail(const char *stage, const char *program, const char *section, int numbe
 	va_end(arguments);
 	detach();
 	close_trace();
+	end_guard();
 	begin("error");
 	add_string("stage", stage);
 	add_string("program", program);

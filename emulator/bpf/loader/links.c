@@ -11,7 +11,7 @@ struct attachment {
 	struct bpf_link *link;
 	int fd;
 	int (*undo)(int a, int b, int c);
-	int a, b, c;
+	int a, b, c, fds;
 };
 
 static struct attachment *last;
@@ -54,9 +54,24 @@ void keep_fd(int fd)
 	keep((struct attachment){ .fd = fd });
 }
 
-void keep_undo(int (*undo)(int a, int b, int c), int a, int b, int c)
+void keep_undo(int (*undo)(int a, int b, int c), int a, int b, int c, int fds)
 {
-	keep((struct attachment){ .fd = -1, .undo = undo, .a = a, .b = b, .c = c });
+	keep((struct attachment){ .fd = -1, .undo = undo, .a = a, .b = b, .c = c, .fds = fds });
+}
+
+bool undo_needs(int fd)
+{
+	for (struct attachment *one = last; one; one = one->before)
+		if ((one->fds > 0 && one->a == fd) || (one->fds > 1 && one->b == fd))
+			return true;
+	return false;
+}
+
+void undo_all(void)
+{
+	for (struct attachment *one = last; one; one = one->before)
+		if (one->undo)
+			one->undo(one->a, one->b, one->c);
 }
 
 void detach(void)

@@ -103,7 +103,15 @@ void detach(void);
 /* links.c: what is attached, and how it is taken back */
 void keep_link(struct bpf_link *link, const char *program);
 void keep_fd(int fd);
-void keep_undo(int (*undo)(int a, int b, int c), int a, int b, int c);
+/* For what outlasts us; the first `fds` of a and b are file descriptors. */
+void keep_undo(int (*undo)(int a, int b, int c), int a, int b, int c, int fds);
+bool undo_needs(int fd);
+void undo_all(void);
+
+/* guard.c: after a SIGKILL another process does what keep_undo() and trace.c remember */
+void start_guard(void);
+/* Before we exit ourselves, when all is undone. */
+void end_guard(void);
 
 /* network.c: what hangs on an interface or a socket; 0 or -errno, and where it went */
 int attach_tc(struct bpf_program *program, char *to);

@@ -175,6 +175,7 @@ int main(int argc, char **argv)
 	if (options.trace)
 		open_trace();
 	attach(object);
+	start_guard();
 	begin("ready");
 	end_line();
 	read_iterators();
@@ -182,6 +183,7 @@ int main(int argc, char **argv)
 	detach();
 	read_rest();
 	close_trace();
+	end_guard();
 	dump_maps(object);
 	begin("end");
 	add_string("reason", reason);

@@ -47,11 +47,11 @@ static int attach_filter(int program, int interface, bool egress)
 	if (error && error != -EEXIST)
 		return error;
 	if (!error)
-		keep_undo(destroy_hook, interface, 0, 0);
+		keep_undo(destroy_hook, interface, 0, 0, 0);
 	hook.attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS;
 	error = bpf_tc_attach(&hook, &how);
 	if (!error)
-		keep_undo(detach_tc, interface, (int)hook.attach_point, (int)how.handle);
+		keep_undo(detach_tc, interface, (int)hook.attach_point, (int)how.handle, 0);
 	return error;
 }
 
@@ -119,7 +119,7 @@ int attach_xdp(struct bpf_program *program, char *to)
 		return -errno;
 	error = bpf_xdp_attach(interface, fd, XDP_FLAGS_UPDATE_IF_NOEXIST, NULL);
 	if (!error)
-		keep_undo(detach_xdp, interface, 0, 0);
+		keep_undo(detach_xdp, interface, 0, 0, 0);
 	return error;
 }
 

@@ -123,7 +123,7 @@ void open_trace(void)
 		    errno_name(errno));
 		return;
 	}
-	/* EBUSY: since 6.6 there is one reader at a time (c2489bb7e6be). */
+	/* EBUSY: since 6.6 there is one reader at a time (c2489bb7e6be, also in stable ones). */
 	pipe_fd = open_in_place("trace_pipe", O_RDONLY | O_NONBLOCK);
 	if (pipe_fd < 0) {
 		say("%s/trace_pipe cannot be read: %s%s", place, errno_name(errno),
