@@ -4,7 +4,7 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 21);
+	__uint(max_entries, 1 << 24);
 } ring SEC(".maps");
 
 struct {
@@ -16,14 +16,14 @@ struct {
 
 u64 written, refused;
 
-SEC("kprobe/security_inode_rmdir") int on_rmdir(void *context)
+SEC("kprobe/security_inode_create") int on_create(void *context)
 {
 	int key = 0;
 	void *data = bpf_map_lookup_elem(&sample, &key);
 
 	if (!data)
 		return 0;
-	for (int i = 0; i < 512; i++) {
+	for (int i = 0; i < 128; i++) {
 		if (bpf_ringbuf_output(&ring, data, 8192, 0))
 			refused++;
 		else

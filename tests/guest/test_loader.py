@@ -455,23 +455,27 @@ def test_maps_larger_than_the_limit_of_locked_memory(place: Place) -> None:
     """Before 5.11 they count against RLIMIT_MEMLOCK, 64 KiB, which root may raise."""
     with place.loading("large", "sh -c 'ulimit -l 64 && exec \"$@\"' sh") as running:
         running.until("ready")
-        assert set(attached(running.end())) == {"on_rmdir"}
+        assert set(attached(running.end())) == {"on_create"}
 
 
 @pytest.mark.full
 def test_a_hundred_megabytes(place: Place) -> None:
     """In samples of 8 KiB: what comes and what does not is all of it, and nobody's memory grows."""
-    rounds = "mkdir $(seq 25); rmdir $(seq 25)"
     with place.loading("large", dump=[".bss"]) as running:
         running.until("ready")
         pid = running.of("hello")[0]["pid"]
-        place.said(f"cd {PLACE} && {rounds} && sleep 3")
+        # A megabyte each; the ring holds sixteen, and is emptied meanwhile.
+        place.said(
+            f"mkdir {PLACE}/d && cd {PLACE}/d && for i in $(seq 100); do : >$i;"
+            " n=0; while [ $n -lt 100 ]; do n=$((n+1)); done; done; sleep 1; rm -r ../d"
+        )
         peak = int(place.said(f"grep VmHWM /proc/{pid}/status").split()[1])
         events = running.end()
     seen = variables(events)
-    assert (seen["written"] + seen["refused"]) * 8192 == 100 << 20
-    (end,) = of(events, "end")
+    assert (seen["written"] + seen["refused"]) * 8192 >= 100 << 20
+    assert seen["written"] * 8192 > 16 << 20  # more than the ring holds at once
     assert peak < 24 << 10  # KiB
+    (end,) = of(events, "end")
     came = len(of(events, "record"))
+    assert came > 100
     assert seen["written"] == came + end["dropped"]
-    assert seen["refused"] + end["dropped"] > 0

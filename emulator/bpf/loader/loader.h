@@ -51,6 +51,8 @@ size_t line_room(void);
 /* What must not be lost waits for the reader; what may be is dropped then, and counted. */
 void end_line(void);
 void end_line_or_drop(void);
+/* Whether a line of more than `size` bytes, counted as dropped then, is not worth its making. */
+bool drops(size_t size);
 /* From now on, for so long in all, wait for the reader before anything is dropped. */
 void be_patient(int milliseconds);
 void write_out(void);

@@ -304,6 +304,14 @@ void end_line_or_drop(void)
 		lost++;
 }
 
+bool drops(size_t size)
+{
+	bool dropping = queue_end - queue_start + size > QUEUE / 2 && now() >= patient_until;
+
+	lost += dropping;
+	return dropping;
+}
+
 void drain(void)
 {
 	while (output_waits())

@@ -22,6 +22,8 @@ static size_t count;
 
 static void write_record(struct buffer *buffer, int cpu, const void *data, size_t size)
 {
+	if (drops(size))
+		return;
 	begin("record");
 	add_string("map", buffer->map);
 	if (cpu < 0)
