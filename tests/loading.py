@@ -55,6 +55,7 @@ def target(arch: str) -> bytes:
         return program.read_bytes()
 
 
+@cache
 def packaged_module(release: str, name: str) -> bytes:
     """Return a module of the package that a guest's kernel was made of."""
     (package,) = (cache_dir() / "archives").glob(f"linux-image-{release}_*.deb")
