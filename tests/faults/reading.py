@@ -20,7 +20,7 @@ from tests.faults.invariant import snapshot, verified_or_none
 
 GOOD_ARCHIVE = xz(tar())
 _ROOMS = {"kernels", "index", "locks"}
-_PARTS = {"bundle.json", "headers", "archive.tar.xz", "manifest"}
+_PARTS = {"bundle.json", "headers", "archive.tar.xz", "manifest", "droidheaders-bpf.pc"}
 _NOTHING = nullcontext()
 _OLD = 1_000_000_000_000_000_000
 
