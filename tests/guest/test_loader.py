@@ -475,7 +475,7 @@ def test_a_hundred_megabytes(place: Place) -> None:
     seen = variables(events)
     assert (seen["written"] + seen["refused"]) * 8192 >= 100 << 20
     assert seen["written"] * 8192 > 16 << 20  # more than the ring holds at once
-    assert peak < 24 << 10  # KiB
+    assert peak < 48 << 10  # KiB, of which 32 are the ring, mapped twice (kernel/bpf/ringbuf.c)
     (end,) = of(events, "end")
     came = len(of(events, "record"))
     assert came > 100
