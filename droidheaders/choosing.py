@@ -38,15 +38,14 @@ def attached(server: Server, selector: Selector) -> Device | None:
     No server is started for this. Raises NoDeviceError for one that is named and not there, for
     several, and for one that is not usable yet.
     """
-    named = selector != type(selector)()
+    if selector == type(selector)():
+        return None if server.is_without_devices() else server.select(selector)
     if not server.listens():
-        if not named:
-            return None
         raise NoDeviceError(
             f"no adb server listens at {server.endpoint}, so {selector} cannot be asked",
             "adb start-server, or take a bundle of the cache: --bundle NAME",
         )
-    return server.select(selector) if named or server.devices() else None
+    return server.select(selector)
 
 
 def _of_device(cache: Cache, device: Device | None) -> Bundle | None:

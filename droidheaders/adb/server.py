@@ -44,13 +44,30 @@ class Server:
 
     def listens(self) -> bool:
         """Tell whether something listens there; unlike all else here, this starts no server."""
+        return self._first_words(b"") is not None
+
+    def is_without_devices(self) -> bool:
+        """Tell whether no server is there, or one that lists nothing; starts none, either.
+
+        In plain words of adb's protocol (AOSP SERVICES.TXT): adbutils takes 60 ms to import, and
+        where there is nothing to talk to it has no other use.
+        """
+        return self._first_words(b"000chost:devices") in (None, b"OKAY0000")
+
+    def _first_words(self, question: bytes) -> bytes | None:
+        """Return the first 8 bytes that a server answers, or None where none listens."""
         import socket
 
+        place = (self.endpoint.host, self.endpoint.port)
+        answer = b""
         try:
-            socket.create_connection((self.endpoint.host, self.endpoint.port), self.timeout).close()
+            with socket.create_connection(place, self.timeout) as connection:
+                connection.sendall(question)
+                while question and len(answer) < 8 and (more := connection.recv(8 - len(answer))):
+                    answer += more
         except OSError:
-            return False
-        return True
+            return answer or None
+        return answer
 
     def ensure_running(self) -> None:
         """Start the server if nothing listens there; raises NoDeviceError if that is impossible."""
