@@ -16,6 +16,7 @@ from droidheaders.ui import printable, ui
 
 if TYPE_CHECKING:
     from droidheaders.adb import Device, Selector, Server
+    from droidheaders.kernel.identity import KernelIdentity
 
 
 def choose(cache: Cache, name: str | None, find: Callable[[], Device | None]) -> Bundle:
@@ -53,7 +54,11 @@ def _of_device(cache: Cache, device: Device | None) -> Bundle | None:
         return None
     from droidheaders.kernel.probe import probe
 
-    kernel = probe(device).kernel
+    return of_kernel(cache, device, probe(device).kernel)
+
+
+def of_kernel(cache: Cache, device: Device, kernel: KernelIdentity) -> Bundle:
+    """Return the bundle of the kernel that `device` runs; HeadersError when the cache has none."""
     bundle = cache.lookup(kernel)
     if bundle is None:
         raise HeadersError(

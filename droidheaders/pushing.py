@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from droidheaders.cache import Bundle, Cache
 from droidheaders.cache.disk import write_atomically
 from droidheaders.change import TMP
-from droidheaders.errors import DroidheadersError, HeadersError
+from droidheaders.choosing import of_kernel
+from droidheaders.errors import DroidheadersError
 from droidheaders.kernel.identity import KernelIdentity
 from droidheaders.pulling import look
 from droidheaders.run import deposit
@@ -25,7 +26,7 @@ from droidheaders.run.deposit import Spot
 from droidheaders.run.parcel import Parcel
 from droidheaders.run.recovery import recover
 from droidheaders.state import own_directory, state_dir
-from droidheaders.ui import printable, ui
+from droidheaders.ui import ui
 
 if TYPE_CHECKING:
     from droidheaders.adb import Device
@@ -98,13 +99,7 @@ def remove_headers(device: Device, *, to: str | None = None) -> list[str]:
 
 def _chosen(device: Device, cache: Cache, kernel: KernelIdentity, name: str | None) -> Bundle:
     if name is None:
-        bundle = cache.lookup(kernel)
-        if bundle is None:
-            raise HeadersError(
-                f"{device.name} runs {kernel}, whose headers are not in the cache at {cache.root}",
-                f"droidheaders pull -s {printable(device.serial)}, or name others: --bundle NAME",
-            )
-        return bundle
+        return of_kernel(cache, device, kernel)
     bundle = cache.find(name)
     there = bundle.kernel
     if there.machine != kernel.machine or there.release != kernel.release:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from droidheaders.errors import DeviceLostError, NoDeviceError, UnsupportedError, UsageError
+from droidheaders.kernel.identity import SRCARCH
 from droidheaders.objects.bpf import BpfObject, read_bpf
-from droidheaders.objects.registers import TARGETS, registers_of
+from droidheaders.objects.registers import registers_of
 from droidheaders.run.expecting import Expectations
 from droidheaders.run.greeting import ARCH, Greeting, greet
 from droidheaders.run.job import Job
@@ -94,7 +95,7 @@ def _check(device: Device, file: BpfObject, greeting: Greeting) -> None:
         raise UnsupportedError(
             f"the object reads the registers of {theirs} (struct pt_regs), and {device.name} is"
             f" {machine}, where others are in their place",
-            f"compile it for this device, with -D__TARGET_ARCH_{TARGETS[machine]}",
+            f"compile it for this device, with -D__TARGET_ARCH_{SRCARCH[machine]}",
         )
 
 

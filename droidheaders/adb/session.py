@@ -7,15 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from droidheaders.adb._errors import Peer, mapped
-from droidheaders.adb.shell import (
-    CLOSE_STDIN,
-    BrokenPacketError,
-    NotShellV2Error,
-    ShellDecoder,
-    broken_shell_v2,
-    not_shell_v2,
-    stdin_packet,
-)
+from droidheaders.adb.shell import CLOSE_STDIN, ShellDecoder, stdin_packet, understood
 
 if TYPE_CHECKING:
     from droidheaders.adb._connection import Connection
@@ -81,12 +73,8 @@ class Session:
             got = self._connection.conn.recv_into(self._buffer)
             if not got:
                 raise EOFError("the connection closed without an exit status")
-        try:
+        with understood(self._peer):
             return self._decoder.pieces_in(self._buffer[:got])
-        except NotShellV2Error as error:
-            raise not_shell_v2(self._peer) from error
-        except BrokenPacketError as error:
-            raise broken_shell_v2(self._peer, error) from error
 
     def write(self, data: bytes) -> None:
         """Give the command `data` on its stdin; waits while it does not take it."""

@@ -7,6 +7,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
@@ -200,7 +201,7 @@ class ShellStream:
                 while chunk := source.read(_STDIN_CHUNK):
                     if select.select([connection], [], [], 0)[0]:
                         return
-                    connection.sendall(_HEADER.pack(_STDIN, len(chunk)) + chunk)
+                    connection.sendall(stdin_packet(chunk))
                     if progress:
                         progress(len(chunk))
                 connection.sendall(CLOSE_STDIN)
@@ -238,12 +239,8 @@ class ShellStream:
             got = connection.recv_into(self._buffer)
             if not got:
                 raise EOFError("the connection closed without an exit status")
-        try:
+        with understood(self._peer):
             stdout = self._decoder.feed(self._buffer[:got])
-        except NotShellV2Error as error:
-            raise not_shell_v2(self._peer) from error
-        except BrokenPacketError as error:
-            raise broken_shell_v2(self._peer, error) from error
         self._silence += got
         if stdout:
             self._ready.append(memoryview(stdout))
@@ -278,12 +275,18 @@ def not_shell_v2(peer: Peer) -> UnsupportedError:
     )
 
 
-def broken_shell_v2(peer: Peer, error: BrokenPacketError) -> DeviceLostError:
-    """Return the error for a device that spoke shell v2, and then something else."""
-    return DeviceLostError(
-        f"{peer.name} broke adb's shell protocol in the middle: it sent {error}",
-        "run the same command again, over another cable or port if it is USB",
-    )
+@contextmanager
+def understood(peer: Peer) -> Iterator[None]:
+    """Turn what a decoder raises into UnsupportedError or DeviceLostError about `peer`."""
+    try:
+        yield
+    except NotShellV2Error as error:
+        raise not_shell_v2(peer) from error
+    except BrokenPacketError as error:
+        raise DeviceLostError(
+            f"{peer.name} broke adb's shell protocol in the middle: it sent {error}",
+            "run the same command again, over another cable or port if it is USB",
+        ) from error
 
 
 def stdin_packet(data: bytes) -> bytes:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from droidheaders.ui import printable
 
-# `uname -m` to the kernel's own directory below arch/ (SRCARCH in the top Makefile).
-_SRCARCH = {"x86_64": "x86", "aarch64": "arm64", "riscv64": "riscv"}
+SRCARCH = {"x86_64": "x86", "aarch64": "arm64", "riscv64": "riscv"}
+"""`uname -m` to the kernel's own directory below arch/ (SRCARCH in the top Makefile)."""
+
 _NT_GNU_BUILD_ID = 3
 
 
@@ -33,7 +34,7 @@ class KernelIdentity:
             return "arm"
         if self.machine[:1] == "i" and self.machine.endswith("86"):
             return "x86"
-        return _SRCARCH.get(self.machine, self.machine)
+        return SRCARCH.get(self.machine, self.machine)
 
     @property
     def number(self) -> tuple[int, int] | None:

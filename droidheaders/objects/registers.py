@@ -8,11 +8,9 @@ function's parameter, as of BPF_KPROBE(), or a member of it is relocated.
 from __future__ import annotations
 
 from droidheaders.kernel.btf import STRUCT, UNION, Btf
+from droidheaders.kernel.identity import SRCARCH
 from droidheaders.objects.bpf import BpfObject, Code, Function
 from droidheaders.objects.program_sections import program_section
-
-TARGETS = {"x86_64": "x86", "aarch64": "arm64", "riscv64": "riscv"}
-"""By machine, what __TARGET_ARCH_ of libbpf's bpf_tracing.h ends with."""
 
 # Members that only one architecture has: arch/*/include/asm/ptrace.h and its uapi.
 _MEMBERS = {"di": "x86_64", "rdi": "x86_64", "pstate": "aarch64", "a0": "riscv64"}
@@ -25,7 +23,7 @@ _CALLER_SAVED = {1, 2, 3, 4, 5}
 def registers_of(file: BpfObject, machine: str) -> str:
     """Return the machine whose registers the object's probes read, if not `machine`'s, or ""."""
     theirs = _machine(file.btf) if file.btf else ""
-    if not theirs or machine not in TARGETS or theirs == machine:
+    if not theirs or machine not in SRCARCH or theirs == machine:
         return ""
     for one in file.programs:
         code = file.code[one.section]

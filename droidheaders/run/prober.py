@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from droidheaders.adb.shell import last_line
 from droidheaders.errors import DroidheadersError, UnsupportedError
+from droidheaders.run.greeting import ARCH
 from droidheaders.run.scratch import scratch
 from droidheaders.run.tools import FLAGS, Tool
 from droidheaders.shipped import emulator_dir
@@ -28,7 +29,6 @@ TYPES = (
 )
 """What is asked about, in the order of the answers."""
 
-_ARCH = {"aarch64": "arm64", "x86_64": "x86_64"}
 _FLAGS = ("-ffreestanding", "-nostdlib", "-fno-pie", "-fno-strict-aliasing")
 
 _TIMEOUT = 40.0  # the program ends itself after 20 seconds, and takes two when emulated
@@ -78,12 +78,11 @@ def ask(device: Device, user: Device | Root) -> dict[str, Outcome]:
     prober cannot be built or run, UnsupportedError for an architecture that it is not written for.
     """
     machine = device.shell("uname -m").stdout.decode("utf-8", "replace").strip()
-    if machine not in _ARCH:
+    if machine not in ARCH:
         raise UnsupportedError(
-            f"{device.name} is {printable(machine)}, and BPF is probed on"
-            f" {' and '.join(_ARCH)} only"
+            f"{device.name} is {printable(machine)}, and BPF is probed on {' and '.join(ARCH)} only"
         )
-    program = build(_ARCH[machine])
+    program = build(ARCH[machine])
     with scratch(device) as place:
         device.push(program, f"{place}/prober", mode=0o755)
         result = user.shell(f"exec {place}/prober", timeout=_TIMEOUT)
