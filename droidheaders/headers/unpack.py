@@ -151,8 +151,8 @@ def _link(target: str, path: str) -> bool:
 def _write(path: str, data: memoryview) -> None:
     fd = os.open(path, _NEW, 0o444)
     try:
-        if len(data) and os.write(fd, data) != len(data):
-            raise OSError("short write")  # a regular file takes all or fails, see write(2)
+        while len(data):  # a disk that fills up takes a part first, then says ENOSPC, see write(2)
+            data = data[os.write(fd, data) :]
     finally:
         os.close(fd)
 
