@@ -1,0 +1,137 @@
+"""A kernel's Module.symvers, from all that tells of what it exports.
+
+The CRCs of MODVERSIONS cannot be had from headers; but the kernel's image has them, its modules
+have those that they export and those that they ask for, and who built the kernel has all of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from droidheaders.cache import Bundle, Cache, collected
+from droidheaders.errors import DroidheadersError, UsageError
+from droidheaders.kernel.exports import Exports, of_symvers
+from droidheaders.kernel.known import TRUST, ConflictError, Known, Table, merge
+from droidheaders.ui import printable
+
+_LARGEST = 64 << 20  # bytes of a Module.symvers; real ones have 1 MB
+
+
+@dataclass(frozen=True)
+class Symvers:
+    """What is known of the symbols that the kernel `release` exports, by name.
+
+    When it is `whole`, the kernel itself exports nothing else; its modules may.
+    """
+
+    symbols: Mapping[str, Known]
+    release: str
+    whole: bool
+
+    @property
+    def coverage(self) -> dict[str, int]:
+        """Return how many symbols are known, and how many of them by each kind of source.
+
+        Keys are "symbols", "crcs" (those with a CRC) and the names of kinds, where there are any.
+        """
+        kinds = Counter(known.kind for known in self.symbols.values())
+        crcs = sum(known.export.crc is not None for known in self.symbols.values())
+        counts: dict[str, int] = {kind: kinds[kind] for kind in TRUST if kinds[kind]}
+        return {"symbols": len(self.symbols), "crcs": crcs, **counts}
+
+    @property
+    def key(self) -> str:
+        """Return a digest of all that `text` says."""
+        return hashlib.sha256(self.text().encode("utf-8", "surrogateescape")).hexdigest()
+
+    def text(self, names: Collection[str] | None = None) -> str:
+        """Return a Module.symvers as modpost of this release reads it, of `names` or of all.
+
+        A symbol without a CRC has 0. One whose exporter is not known stands as vmlinux's, and one
+        whose licence is not known as for all: the kernel will look at that itself.
+        """
+        order = _order(self.release)
+        chosen = self.symbols if names is None else {n: self.symbols[n] for n in names}
+        return "".join(_line(name, known, order) for name, known in sorted(chosen.items()))
+
+    def exports(self) -> Exports:
+        """Return it as what a module is judged by."""
+        symbols = {name: known.export for name, known in self.symbols.items()}
+        kinds = self.coverage.keys() - {"symbols", "crcs"}
+        names = {
+            "official": "its Module.symvers",
+            "image": "its image",
+            "exports": "the tables of its modules",
+            "versions": "what its modules expect",
+        }
+        return Exports(symbols, self.whole, " and ".join(names[k] for k in TRUST if k in kinds))
+
+
+def of(cache: Cache, bundle: Bundle, official: Sequence[Path] = ()) -> Symvers:
+    """Return what was collected for a bundle, and what files that its builder gives say.
+
+    Of neither there need be any: it has no symbols then. Raises UsageError for a file that cannot
+    be read or is no Module.symvers, DroidheadersError when two sources contradict each other.
+    """
+    tables = [*map(of_file, official), *collected.tables(cache, bundle)]
+    try:
+        symbols = merge(tables)
+    except ConflictError as e:
+        raise conflict(bundle, e) from e
+    return Symvers(symbols, bundle.kernel.release, any(table.whole for table in tables))
+
+
+def conflict(bundle: Bundle, error: ConflictError) -> DroidheadersError:
+    """Return how a person is told of it."""
+    return DroidheadersError(
+        f"two tables of {bundle.kernel} contradict each other: {error}; one is of another kernel",
+        f"leave that one out; droidheaders symvers --forget --bundle {shlex.quote(bundle.name)}"
+        " drops what was collected",
+    )
+
+
+def of_file(file: Path) -> Table:
+    """Return what a Module.symvers or vmlinux.symvers says; UsageError when it is none."""
+    name = printable(str(file), 200)
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(_LARGEST + 1).decode("utf-8", "replace")
+    except OSError as e:
+        hint = f"ls -l {shlex.quote(name)}"
+        raise UsageError(f"cannot read {name}: {e.strerror or e}", hint) from e
+    try:
+        told = of_symvers(text, name)
+    except ValueError as e:
+        hint = "give the Module.symvers or vmlinux.symvers of the kernel's own build"
+        raise UsageError(f"{name} {e}", hint) from e
+    symbols = {symbol: Known(export, "official", name) for symbol, export in told.symbols.items()}
+    return Table("official", symbols, told.complete)
+
+
+def _order(release: str) -> str:
+    """Return where modpost wants the namespace: "none", "third" or "last".
+
+    There is none before 5.4. It came third, and comes last since 5190044c2965, which is in 5.6, and
+    went into 5.4 and 5.5 while they were maintained.
+    """
+    told = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", release)
+    version = tuple(int(part or 0) for part in told.groups()) if told else (5, 6, 0)
+    if version < (5, 4, 0):
+        return "none"
+    return "third" if version < (5, 4, 29) or (5, 5, 0) <= version < (5, 5, 14) else "last"
+
+
+def _line(name: str, known: Known, order: str) -> str:
+    export = known.export
+    namespace, module = export.namespace or "", export.module or "vmlinux"
+    how = "EXPORT_SYMBOL_GPL" if export.gpl else "EXPORT_SYMBOL"
+    columns = [f"{export.crc or 0:#010x}", name, module, how]
+    if order != "none":
+        columns.insert(2 if order == "third" else 4, namespace)
+    return "\t".join(columns) + "\n"
