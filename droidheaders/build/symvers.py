@@ -10,7 +10,7 @@ import hashlib
 import re
 import shlex
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +59,21 @@ class Symvers:
         order = _order(self.release)
         chosen = self.symbols if names is None else {n: self.symbols[n] for n in names}
         return "".join(_line(name, known, order) for name, known in sorted(chosen.items()))
+
+    def lacking(self, names: Iterable[str], *, crcs: bool = True) -> dict[str, str]:
+        """Return those of `names` that a module cannot be built with, in order, each with why.
+
+        With `crcs`, which kernels without MODVERSIONS do not need, that is "no CRC" too.
+        """
+        unknown = "not exported by the kernel" if self.whole else "not known"
+        found = {}
+        for name in sorted(names):
+            known = self.symbols.get(name)
+            if known is None:
+                found[name] = unknown
+            elif crcs and known.export.crc is None:
+                found[name] = "no CRC"
+        return found
 
     def exports(self) -> Exports:
         """Return it as what a module is judged by."""

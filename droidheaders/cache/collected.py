@@ -1,6 +1,6 @@
 """Tables of exported symbols, collected for a bundle: kept beside it, and gone with it.
 
-    derived/NAME/symvers/KIND-DIGEST.json    a table, whole or absent
+    collected/NAME/KIND-DIGEST.json    a table, whole or absent
 
 A bundle is never changed, so they do not lie in it. Of images and modules nothing else is kept:
 2 MB in place of 100.
@@ -47,6 +47,8 @@ def add(cache: Cache, bundle: Bundle, new: Iterable[Table]) -> None:
     is kept then; DroidheadersError when the disk will not have them.
     """
     new = [table for table in new if table.symbols]
+    if not new:
+        return
     merge([*tables(cache, bundle), *new])
     place = _place(cache, bundle)
     with disk_errors(cache.root):
@@ -63,7 +65,7 @@ def forget(cache: Cache, bundle: Bundle) -> None:
 
 
 def _place(cache: Cache, bundle: Bundle) -> Path:
-    return cache.derived.of(bundle.name) / "symvers"
+    return cache.collected / bundle.name
 
 
 def _encoded(table: Table) -> dict[str, Any]:

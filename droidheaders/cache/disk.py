@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from droidheaders.errors import DroidheadersError
@@ -73,3 +74,28 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove what is at `path`, be it a directory or not; what a link leads to stays.
+
+    Nothing is raised where the disk will not have it.
+    """
+    from shutil import rmtree
+
+    with suppress(OSError):
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            path.unlink()
+            return
+        rmtree(path, ignore_errors=True)
+        if path.exists():  # a directory in it was made unreadable
+            _unlock(path)
+            rmtree(path, ignore_errors=True)
+
+
+def _unlock(path: Path) -> None:
+    path.chmod(0o700)
+    for directory, inner, _ in os.walk(path):  # from the top, so that each is open when its turn is
+        for name in inner:
+            if not Path(directory, name).is_symlink():
+                Path(directory, name).chmod(0o700)

@@ -34,7 +34,7 @@ def prune(
     damaged bundle serves nobody and goes first. `dry_run` changes nothing.
     """
     paths = sorted(cache.directories(), key=_used)  # the first to go comes first
-    spaces = [measure(path, cache.derived.of(path.name)) for path in paths]
+    spaces = [measure(path, *cache.beside(path.name)) for path in paths]
     now = time.time()
     pruned = []
     for at, path in enumerate(paths):

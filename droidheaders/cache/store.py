@@ -5,6 +5,7 @@
     index/KEY              which bundle a kernel identity has
     locks/KEY              held while that kernel is transferred, so that it is done once
     derived/NAME/          what was made of a bundle here, as long as it is there
+    collected/NAME/        symbol tables of its kernel, which outlive its being pulled anew
 
 No correctness depends on a lock (they do not hold on NFS): whoever renames first has made the
 bundle, whoever comes second finds it and drops its own.
@@ -15,7 +16,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from typing import Any
 
 from droidheaders.cache.bundle import SCHEMA, Bundle, bundle_name
 from droidheaders.cache.derived import Derived
-from droidheaders.cache.disk import disk_errors, sync_directory, sync_tree
+from droidheaders.cache.disk import disk_errors, remove_tree, sync_directory, sync_tree
 from droidheaders.cache.index import Index, is_plain, key
 from droidheaders.cache.lock import held
 from droidheaders.cache.neighbours import Neighbours
@@ -64,6 +64,7 @@ class Cache:
         self.kernels = root / "kernels"
         self.index = Index(root / "index")
         self.derived = Derived(root)
+        self.collected = root / "collected"
 
     @classmethod
     def default(cls, directory: str | None = None) -> Cache:
@@ -178,7 +179,7 @@ class Cache:
             with disk_errors(self.root):
                 yield Staging(path)
         finally:
-            _remove(path)
+            remove_tree(path)
 
     def commit(
         self,
@@ -217,7 +218,7 @@ class Cache:
             if there is not None and not replace and _serves(there, staged):
                 return there  # somebody was faster with the same archive
             if there is None or _is_same(there, staged):
-                self.remove(final)  # it is damaged, to be replaced, or has less
+                self._displace(final)  # it is damaged, to be replaced, or has less
             try:
                 staged.path.rename(final)
             except OSError as e:
@@ -230,24 +231,35 @@ class Cache:
             f"droidheaders cache show {final.name}",
         )
 
+    def beside(self, name: str) -> tuple[Path, Path]:
+        """Return where things lie that belong to the bundle of that name and go with it."""
+        return self.derived.of(name), self.collected / name
+
     def remove(self, path: Path) -> bool:
         """Take a bundle's directory away, in one rename; return whether it was there."""
+        there = self._displace(path)
+        if there:
+            remove_tree(self.collected / path.name)
+        return there
+
+    def _displace(self, path: Path) -> bool:
         doomed = self.kernels / f".staging-{os.urandom(8).hex()}"
         try:
             path.rename(doomed)
         except FileNotFoundError:
             return False
-        _remove(doomed)
+        remove_tree(doomed)
         self.derived.forget(path.name)
         return True
 
     def sweep(self) -> None:
         """Remove what a killed process left; nobody works on one bundle for a day."""
         self.derived.sweep(self.kernels)
-        for path in self.kernels.glob(".staging-*"):
+        orphans = (p for p in self.collected.glob("*") if not (self.kernels / p.name).exists())
+        for path in (*self.kernels.glob(".staging-*"), *orphans):
             try:
                 if time.time() - path.lstat().st_mtime > _ABANDONED:
-                    _remove(path)
+                    remove_tree(path)
             except OSError:
                 continue
 
@@ -270,28 +282,3 @@ def _manifest(path: Path, known: dict[str, str]) -> str:
         if file.is_file() and file.name not in digests:
             digests[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
     return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
-
-
-def _remove(path: Path) -> None:
-    """Remove what is at `path`, be it a directory or not; what a link leads to stays.
-
-    Nothing is raised where the disk will not have it.
-    """
-    from shutil import rmtree
-
-    with suppress(OSError):
-        if not stat.S_ISDIR(path.lstat().st_mode):
-            path.unlink()
-            return
-        rmtree(path, ignore_errors=True)
-        if path.exists():  # a directory in it was made unreadable
-            _unlock(path)
-            rmtree(path, ignore_errors=True)
-
-
-def _unlock(path: Path) -> None:
-    path.chmod(0o700)
-    for directory, inner, _ in os.walk(path):  # from the top, so that each is open when its turn is
-        for name in inner:
-            if not Path(directory, name).is_symlink():
-                Path(directory, name).chmod(0o700)

@@ -44,7 +44,7 @@ def list_bundles() -> None:
     bundles = cache.bundles()
     if not bundles:
         ui.say(f"the cache at {cache.root} is empty; fill it: droidheaders pull")
-    spaces = [measure(b.path, cache.derived.of(b.name)) for b in bundles]
+    spaces = [measure(b.path, *cache.beside(b.name)) for b in bundles]
     sizes = [(s.apparent, size) for s, size in zip(spaces, own(spaces), strict=True)]
     total = {"apparent": sum(s.apparent for s in spaces), "disk": on_disk(spaces)}
     rows = [("NAME", "STATE", "FILES", "SIZE", "OWN", "USED")]
@@ -86,6 +86,7 @@ def show(name: Name) -> None:
     cache = settings.cache()
     bundle = cache.find(name)
     derived = {path.name: measure(path).apparent for path in cache.derived.made(bundle.name)}
+    collected = measure(cache.collected / bundle.name).apparent
     meta = bundle.meta
     headers, archive = meta["headers"], meta["archive"]
     lines = [
@@ -104,9 +105,11 @@ def show(name: Name) -> None:
         ("imported" if "imported" in meta else "pulled", meta["pulled"]),
         *(("warning", warning) for warning in meta["warnings"]),
         *(("made", f"{name}, {mebibytes(size)}") for name, size in derived.items()),
+        *([("collected", f"symbol tables, {mebibytes(collected)}")] if collected else []),
     ]
+    more = {"parts": bundle.parts, "derived": derived, "collected": collected}
     emit(
-        {**meta, "path": str(bundle.headers), "parts": bundle.parts, "derived": derived},
+        {**meta, "path": str(bundle.headers), **more},
         "\n".join(
             f"{key:<9} {value if key == 'path' else printable(value, _LONGEST)}"
             for key, value in lines
