@@ -110,7 +110,7 @@ def check(question: Question, find: Callable[[], Device], open_cache: Callable[[
     if device is not None and told:  # to import them takes 70 ms, which the device is busy for
         threading.Thread(target=_judges, name="judges", daemon=True).start()
     facts = _facts(question, telling, device, open_cache)
-    facts = _with_exports(facts, device, examined)
+    facts = _with_exports(facts, device, examined, open_cache)
     facts = _with_types(facts, examined, open_cache)
     outcomes = _outcomes(device, facts) if question.probe else None
     reports = _reports(facts, told, wanted, outcomes) if told else {}
@@ -198,7 +198,12 @@ def _facts(
     return gathering.of_files(told.get("image"), told.get("config"))
 
 
-def _with_exports(facts: Facts, device: Device | None, examined: list[Examined]) -> Facts:
+def _with_exports(
+    facts: Facts,
+    device: Device | None,
+    examined: list[Examined],
+    open_cache: Callable[[], Cache],
+) -> Facts:
     """Add what files are judged by: what the kernel exports, and its types."""
     if not examined:
         return facts
@@ -206,6 +211,8 @@ def _with_exports(facts: Facts, device: Device | None, examined: list[Examined])
 
     kinds = {file.kind for file in examined}
     facts = gathering.with_types(facts, device, kinds)
+    if "module" in kinds and facts.bundle is not None:
+        facts = gathering.with_symvers(facts, open_cache())
     tables = []
     for file in examined:
         if file.kind == "symvers":

@@ -219,6 +219,18 @@ def with_types(facts: Facts, device: Device | None, kinds: Collection[str]) -> F
     return replace(facts, target=replace(facts.target, btf=_types(data)))
 
 
+def with_symvers(facts: Facts, cache: Cache) -> Facts:
+    """Add what was collected for the bundle of what its kernel exports, which goes before."""
+    from droidheaders.build import symvers
+    from droidheaders.kernel.exports import merge
+
+    known = symvers.of(cache, facts.bundle).exports() if facts.bundle else None
+    if known is None or not known.symbols:
+        return facts
+    others = [facts.target.exports] if facts.target.exports else []
+    return replace(facts, target=replace(facts.target, exports=merge(known, *others)))
+
+
 def with_made_types(facts: Facts, cache: Cache) -> Facts:
     """Add types that are made from the kernel's headers, where they are in the cache: 3 s, once.
 

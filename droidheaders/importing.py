@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
 from droidheaders import intake
-from droidheaders.cache import Bundle, Cache
+from droidheaders.build.symvers import of_file
+from droidheaders.cache import Bundle, Cache, collected
 from droidheaders.cache.bundle import bundle_name
 from droidheaders.cache.verify import damage
+from droidheaders.errors import UsageError
 from droidheaders.headers import verify
 from droidheaders.headers.limits import ArchiveError, Limits
 from droidheaders.headers.spool import pieces
@@ -26,8 +28,10 @@ from droidheaders.headers.xz import XzStream
 from droidheaders.kernel import btf
 from droidheaders.kernel.identity import KernelIdentity
 from droidheaders.kernel.kconfig import Kconfig
+from droidheaders.kernel.known import ConflictError, Known, Table
+from droidheaders.objects import ksymtab
 from droidheaders.pulling import Pulled
-from droidheaders.recognising import Found, recognise
+from droidheaders.recognising import TREE, Found, recognise
 from droidheaders.ui import printable, ui
 
 
@@ -56,7 +60,26 @@ def import_file(file: Path, cache: Cache, *, source: Path | None = None) -> Impo
         found = recognise(file, source, workshop.path)
         with cache.transferring(found.kernel):
             bundle, cached = _bring(cache, found, file)
+        _collect(cache, bundle, found, file)
     return Imported(bundle, cached, monotonic() - started, file, found.kind)
+
+
+def _collect(cache: Cache, bundle: Bundle, found: Found, file: Path) -> None:
+    """Keep the table of symbols that came with the headers, in an image or a kernel tree."""
+    name = printable(str(file), 4096)
+    symvers = file / "Module.symvers"
+    tables: list[Table] = []
+    try:
+        if found.image is not None:
+            with suppress(ValueError):  # a kernel without modules has none
+                exports = ksymtab.read(found.image)
+                symbols = {symbol: Known(e, "image", name) for symbol, e in exports.items()}
+                tables = [Table("image", symbols, whole=True)]
+        elif found.kind == TREE and symvers.is_file():
+            tables = [of_file(symvers)]
+        collected.add(cache, bundle, tables)
+    except (ConflictError, UsageError) as e:
+        ui.warn(f"{name}: no symbol table is taken from it: {e}")
 
 
 @contextmanager

@@ -29,7 +29,10 @@ _STEP = 1 << 20
 
 @dataclass(frozen=True)
 class Found:
-    """Headers in a file: the archive, the kernel they say they are of, and what came with them."""
+    """Headers in a file: the archive, the kernel they say they are of, and what came with them.
+
+    `image` is the uncompressed kernel that they lie in, if they do.
+    """
 
     kind: str
     kernel: KernelIdentity
@@ -38,6 +41,7 @@ class Found:
     parts: dict[str, bytes]
     banner: str = ""
     page_size: int = 0
+    image: memoryview | None = None
 
 
 def recognise(file: Path, source: Path | None, workshop: Path) -> Found:
@@ -145,8 +149,15 @@ def _of_image(opened: wrapping.Unwrapped, bar: Bar) -> Found:
     inside = {"config": image.config, "btf": image.btf}
     parts = {part: data for part, data in inside.items() if data is not None}
     kernel = _kernel(image.survey, image.version, image.build_id)
-    sha256 = image.survey.sha256
-    return Found(opened.kind, kernel, image.archive, sha256, parts, banner=image.banner)
+    return Found(
+        opened.kind,
+        kernel,
+        image.archive,
+        image.survey.sha256,
+        parts,
+        banner=image.banner,
+        image=opened.view,
+    )
 
 
 def _of_tree(tree: KernelTree, file: Path, workshop: Path) -> Found:

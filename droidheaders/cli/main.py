@@ -29,6 +29,7 @@ _COMMANDS = {
     "env": "flags:env",
     "build": "build:app",
     "btf": "btf:btf",
+    "symvers": "symvers:symvers",
     "run": "running:app",
     "push": "push:app",
     "cache": "caches:app",

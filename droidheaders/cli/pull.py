@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from droidheaders.cli.settings import emit, mebibytes, report, settings
+from droidheaders.errors import UsageError
 from droidheaders.ui import printable, ui
 
 if TYPE_CHECKING:
+    from droidheaders.adb import Device
     from droidheaders.cache import Bundle
     from droidheaders.pulling import Pulled
 
@@ -26,8 +28,18 @@ def pull(
         bool, typer.Option("--refresh", help="Transfer again what is cached already.")
     ] = False,
     every: Annotated[bool, typer.Option("--all", help="Pull from every device at once.")] = False,
+    modules: Annotated[
+        bool,
+        typer.Option("--modules", help="Collect symbol tables from the device's modules too."),
+    ] = False,
+    boot_image: Annotated[
+        bool,
+        typer.Option("--boot-image", help="Collect the symbol table of its boot image too."),
+    ] = False,
 ) -> None:
     """Pull the running kernel's headers into the cache, and print their path.
+
+    With --modules and --boot-image the CRCs of the symbols it exports come too, for symvers.
 
     Examples:
 
@@ -35,9 +47,14 @@ def pull(
 
       droidheaders pull -s emulator-5554 --json
 
+      droidheaders pull --modules --boot-image
+
       droidheaders pull --output ./headers
     """
     if every:
+        if modules or boot_image:
+            hint = "pull with -s SERIAL --modules --boot-image, one after another"
+            raise UsageError("--all pulls headers, and symbol tables come from one device", hint)
         _pull_all(output, refresh)
         return
     from droidheaders.cache.bundle import available
@@ -52,13 +69,35 @@ def pull(
         pulled.bundle.copy_headers(output)
         path = output.absolute()
     say(device.serial, pulled)
-    emit(describe(device.serial, pulled) | {"path": str(path)}, str(path))
+    told = describe(device.serial, pulled) | {"path": str(path)}
+    if modules or boot_image:
+        told |= _collect(device, pulled, refresh, modules=modules, image=boot_image)
+    emit(told, str(path))
+
+
+def _collect(
+    device: Device, pulled: Pulled, refresh: bool, *, modules: bool, image: bool
+) -> dict[str, Any]:
+    """Collect symbol tables, say what came, and return it for --json."""
+    from droidheaders.collecting import pull_tables
+
+    done = pull_tables(
+        device, settings.cache(), pulled.bundle, modules=modules, image=image, refresh=refresh
+    )
+    for what in done.said:
+        ui.warn(f"{printable(device.serial)}: {what}")
+    counts = done.symvers.coverage
+    ui.say(
+        f"{printable(device.serial)}: {counts['symbols']} exported symbols are known,"
+        f" {counts['crcs']} with a CRC"
+    )
+    return {"symvers": counts, "left_out": list(done.said)}
 
 
 def _pull_all(output: Path | None, refresh: bool) -> None:
     """Print "SERIAL<tab>PATH" for each device that gave headers; raise the first error, if any."""
     from droidheaders.adb import Selector
-    from droidheaders.errors import DroidheadersError, NoDeviceError, UsageError
+    from droidheaders.errors import DroidheadersError, NoDeviceError
     from droidheaders.fleet import pull_all
 
     if output is not None:

@@ -144,14 +144,23 @@ def _of_boot_image(view: memoryview) -> memoryview:
     header = bytes(view[:48])
     if len(header) < 48:
         raise ArchiveError("is cut off in its boot image header")
-    (size, page, version) = (struct.unpack_from("<I", header, at)[0] for at in (8, 36, 40))
-    if version in (3, 4):
-        page = 4096
+    size, page = _kernel_place(header)
     if page not in (1 << n for n in range(11, 18)):
         raise ArchiveError(f"is a damaged boot image: its pages have {page} bytes")
     if not size:
         raise RefusedError("is a boot image without a kernel", "give boot.img, not init_boot.img")
     return _cut(view, page, size)
+
+
+def _kernel_place(header: bytes) -> tuple[int, int]:
+    """Return the size of a boot image's kernel, and where it begins, as the header says."""
+    (size, page, version) = (struct.unpack_from("<I", header, at)[0] for at in (8, 36, 40))
+    return size, 4096 if version in (3, 4) else page
+
+
+def kernel_end(head: bytes) -> int | None:
+    """Return how much of a boot image its kernel needs; None when these bytes begin none."""
+    return sum(_kernel_place(head)) if head.startswith(b"ANDROID!") and len(head) >= 48 else None
 
 
 def _of_bzimage(view: memoryview) -> memoryview:
