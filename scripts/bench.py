@@ -2,7 +2,8 @@
 
     scripts/bench [--runs N] [--guests 6.1-arm64,6.1-x86_64] [--only PART,…]
 
-Parts are boot, pull, push, check, run, unpack, cache, flags and compile.
+Parts are boot, pull, push, check, run, unpack, cache, flags, compile and symvers, which is of all
+kernels.
 
 Contenders take turns in one run (A B A B …), so that a machine whose speed drifts is unfair to
 neither; the figures are medians. Everything is written to a tmpfs: a journaling disk, or one after
@@ -49,6 +50,7 @@ from droidheaders.headers.unpack import unpack
 from droidheaders.headers.xz import XzStream
 from droidheaders.importing import import_file
 from droidheaders.kernel import KernelIdentity
+from scripts.bench_symvers import bench_symvers
 from tests import modules, run_objects
 from tests.build import programs
 
@@ -480,8 +482,8 @@ def previous(name: str, work: Path) -> Path:
     raise SystemExit(f"the mirror has nothing older than {newest}")
 
 
-PARTS = ("boot", "pull", "push", "check", "run", "unpack", "cache", "flags", "compile")
-UNBOOTED = {"flags", "compile", "boot"}
+PARTS = ("boot", "pull", "push", "check", "run", "unpack", "cache", "flags", "compile", "symvers")
+UNBOOTED = {"flags", "compile", "boot", "symvers"}
 
 
 def measure(options: argparse.Namespace, work: Path, disk: Path) -> Iterator[Figure]:
@@ -489,6 +491,8 @@ def measure(options: argparse.Namespace, work: Path, disk: Path) -> Iterator[Fig
     only, runs, names = set(options.only.split(",")), options.runs, options.guests.split(",")
     if "check" in only:
         yield from bench_module(work, runs)
+    if "symvers" in only:
+        yield from (Figure(*line) for line in bench_symvers(work, min(runs, 5)))
     for name in names:
         run(*DROIDHEADERS, "emulator", "setup", name)
         if "flags" in only and name == names[0]:

@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice, pairwise
+from typing import NamedTuple
 
 from droidheaders.kernel.exports import Export
 
@@ -27,8 +27,7 @@ _SPAN = 8 << 20  # bytes that the names may have
 _KERNEL = 0xFFFF << 48  # addresses of kernels of 64 bits lie above
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(NamedTuple):
     """A symbol's name, its namespace, None in a kernel without them, and where the name is."""
 
     name: bytes
@@ -36,8 +35,7 @@ class _Entry:
     at: int
 
 
-@dataclass(frozen=True)
-class _Run:
+class _Run(NamedTuple):
     """Entries that follow each other, and where they end."""
 
     entries: list[_Entry]
@@ -94,7 +92,7 @@ def _longest(
     best: tuple[int, list[_Entry]] | None = None
     seen, left = [0] * step, _ENTRIES
     for start in starts:
-        if start < seen[start % step] or not _begins(entry, start, step):
+        if start < seen[start % step] or not (entry(start) and _begins(entry, start, step)):
             continue
         before = list(islice(_walk(entry, start - step, -step), left))
         after = list(islice(_walk(entry, start, step), left - len(before)))
