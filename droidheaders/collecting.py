@@ -217,8 +217,8 @@ def _modules_of(user: Device | Root, device: Device, bundle: Bundle) -> Collecti
                     found.add(file.path.rpartition("/")[2], data)
             bar.update(file.size)
     said = found.left_out()
-    said += [f"{denied} modules may not be read"] if denied else []
-    said += [f"{listed.left_out} modules were not asked for"] if listed.left_out else []
+    said += [f"{denied} of its modules may not be read"] if denied else []
+    said += [f"{listed.left_out} of its modules were not asked for"] if listed.left_out else []
     if not listed.files and not listed.left_out:
         said.append("no module is to be seen")
     return Collection(found.tables(), tuple(said))

@@ -14,8 +14,9 @@ from droidheaders.errors import UsageError
 from droidheaders.importing import import_file
 from droidheaders.kernel.identity import KernelIdentity
 from tests import images
-from tests.archives import RELEASE
+from tests.archives import RELEASE, WHOLE, tar, xz
 from tests.cache.making import make
+from tests.fake_device import FakeDevice
 from tests.ksymtabs import SYMBOLS, image
 from tests.modules import module
 
@@ -180,3 +181,35 @@ def test_import_brings_the_table_of_an_image(cache: Cache, boot: Path) -> None:
     [table] = collected.tables(cache, bundle)
     assert (table.kind, table.whole, len(table.symbols)) == ("image", True, len(SYMBOLS))
     assert table.symbols["sym_000"].source == str(boot)
+
+
+def test_pulled_from_a_device_that_changes(
+    cache: Cache,
+    modules: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A module that is shorter than it was listed ends it, and nothing is kept."""
+    monkeypatch.setenv("DROIDHEADERS_STATE", str(tmp_path / "state"))
+    with FakeDevice(tmp_path / "device", xz(tar(WHOLE)), build_id=images.BUILD_ID) as device:
+        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(device.port))
+        for name in ("a.ko", "b.ko"):
+            device.write(f"vendor/lib/modules/{name}", (modules / "kernel" / name).read_bytes())
+        (device.root / "vendor/lib/modules/line\nfeed.ko").write_bytes(b"x")
+        (device.root / "vendor/lib/modules/link.ko").symlink_to("a.ko")
+        status, out, _ = call(capsys, "pull", "--modules", "--boot-image", "--json")
+        told = json.loads(out)
+        assert (status, told["symvers"]) == (
+            0,
+            {"symbols": 2, "crcs": 2, "exports": 1, "versions": 1},
+        )
+        assert "its boot partition is not there" in told["left_out"]
+        assert "2 of its modules were not asked for" in told["left_out"]  # a name of two lines
+        bundle = cache.bundles()[0]
+        assert len(collected.tables(cache, bundle)) == 2
+        collected.forget(cache, bundle)
+        device.tool("dd", 'for x; do [ "${x#if=}" = "$x" ] || head -c 99 "${x#if=}"; done')
+        status, out, _ = call(capsys, "pull", "--modules", "--json")
+        assert (status, collected.tables(cache, bundle)) == (6, [])
+    assert ".ko whole: it is not what it was" in json.loads(out)["error"]["message"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _FILES = 16384  # all of a distribution's are 4,500
 _FILE = 64 << 20  # bytes
 _ALL = 1 << 30
-_LISTED = re.compile(rb"(\d{1,20}:\d{1,20}) (\d{1,12}) (/[\x21-\x7e]{1,4000})")
+_LISTED = re.compile(rb"(\d{1,20}:\d{1,20}) (\d{1,12}) (/[\x21-\x7e]{1,4000}\.ko(?:\.\w{2,3})?)")
 _BATCH = 48 << 10  # bytes of names in one script; adb takes 64 KiB
 
 # One stat for many files: each process costs a slow device tens of milliseconds. The roots end in a
