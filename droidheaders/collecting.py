@@ -206,7 +206,7 @@ def of_device(
 
 def _modules_of(user: Device | Root, device: Device, bundle: Bundle) -> Collection:
     listed = binaries.modules(user)
-    found = ModuleTables(bundle.kernel.release)
+    found = ModuleTables(bundle.kernel.release, binaries.loaded(user))
     denied = 0
     with ui.bar(f"{printable(device.serial)}: modules", listed.size) as bar:
         for file, data in binaries.contents(user, listed.files):

@@ -7,6 +7,7 @@ say nothing of this kernel.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from droidheaders.headers import wrapping
 from droidheaders.headers.image import KernelImage, read_kernel
@@ -44,10 +45,15 @@ def _differs(image: KernelImage, kernel: KernelIdentity) -> str:
 
 
 class ModuleTables:
-    """The tables of modules that are of one kernel build."""
+    """The tables of modules that are of one kernel build, or that it has loaded.
 
-    def __init__(self, release: str) -> None:
+    `loaded` are the build-ids of the latter: vendors build theirs with another release of the same
+    interface, and the kernel has compared their CRCs with its own.
+    """
+
+    def __init__(self, release: str, loaded: Collection[str] = ()) -> None:
         self._release = release
+        self._loaded = loaded
         self._exports: dict[str, Known] = {}
         self._versions: dict[str, Known] = {}
         self._others: list[str] = []
@@ -60,7 +66,8 @@ class ModuleTables:
         except ValueError as e:
             self._broken.append(f"{printable(name)} {printable(str(e))}")
             return
-        if told.info("vermagic").partition(" ")[0] != self._release:
+        of_it = told.info("vermagic").partition(" ")[0] == self._release
+        if not of_it and told.build_id not in self._loaded:
             self._others.append(printable(name))
             return
         for symbol, export in told.exports.items():

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from droidheaders.errors import DeviceLostError
+from droidheaders.kernel.identity import build_id_of_notes
 from droidheaders.kernel.probe import MODULE_ROOTS
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _FILES = 16384  # all of a distribution's are 4,500
 _FILE = 64 << 20  # bytes
 _ALL = 1 << 30
 _LISTED = re.compile(rb"(\d{1,20}:\d{1,20}) (\d{1,12}) (/[\x21-\x7e]{1,4000}\.ko(?:\.\w{2,3})?)")
+_NOTE = re.compile(rb"\x04\0\0\0[\x08-\x40]\0\0\0\x03\0\0\0GNU\0")
 _BATCH = 48 << 10  # bytes of names in one script; adb takes 64 KiB
 
 # One stat for many files: each process costs a slow device tens of milliseconds. The roots end in a
@@ -96,6 +98,16 @@ def modules(user: Device | Root) -> Modules:
             found[told[1]] = Listed(told[3].decode(), size)
             total += size
     return Modules(tuple(found.values()), left_out)
+
+
+def loaded(user: Device | Root) -> frozenset[str]:
+    """Return the build-ids of the modules that are loaded, as far as they may be read.
+
+    From their notes: add_notes_attrs() of kernel/module/sysfs.c.
+    """
+    notes = user.shell("cat /sys/module/*/notes/.note.gnu.build-id 2>/dev/null").stdout
+    places = (note.start() for note in _NOTE.finditer(notes))
+    return frozenset(build_id_of_notes(notes[at : at + 80]) for at in places) - {""}
 
 
 def contents(user: Device | Root, files: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:

@@ -13,6 +13,7 @@ from droidheaders.kernel.exports import Export, of_symvers
 from droidheaders.kernel.identity import KernelIdentity
 from droidheaders.kernel.known import ConflictError, merge
 from tests import images
+from tests.images import note
 from tests.ksymtabs import SYMBOLS, image
 from tests.modules import RELEASE, module
 
@@ -37,6 +38,17 @@ def test_modules() -> None:
         f"d.ko is of another kernel than {RELEASE}",
         "c.ko.xz is compressed, and cut off",
     ]
+
+
+def test_a_module_of_another_release_that_the_kernel_has_loaded() -> None:
+    vendors = ("vermagic=6.1.98-vendor SMP", "name=d")
+    data = module(
+        info=vendors, versions={"kfree": 9}, sections={".note.gnu.build-id": note(b"\xab" * 20)}
+    )
+    for loaded, known in (({"ab" * 20}, {"kfree"}), ({"cd" * 20}, set()), ({""}, set())):
+        told = ModuleTables(RELEASE, loaded)
+        told.add("d.ko", data)
+        assert {name for table in told.tables() for name in table.symbols} == known
 
 
 def test_modules_that_contradict_each_other() -> None:

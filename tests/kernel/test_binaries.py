@@ -14,6 +14,7 @@ from droidheaders.adb.shell import ShellResult
 from droidheaders.errors import DeviceLostError
 from droidheaders.kernel import binaries
 from droidheaders.kernel.binaries import Listed
+from tests.images import note
 
 FILES = [Listed("/vendor/lib/modules/a.ko", 5), Listed("/vendor/lib/modules/it's $x.ko", 3)]
 
@@ -86,6 +87,13 @@ def test_no_more_than_so_many() -> None:
     found = binaries.modules(talker(large))
     assert found.size <= 1 << 30
     assert len(found.files) + found.left_out == 40
+
+
+def test_loaded() -> None:
+    ids = [bytes(range(n, n + size)) for n, size in ((1, 20), (40, 20), (4, 8))]
+    assert binaries.loaded(talker(b"".join(map(note, ids)))) == {one.hex() for one in ids}
+    assert binaries.loaded(talker(note(ids[0])[:-1])) == frozenset()
+    assert binaries.loaded(talker(b"")) == frozenset()
 
 
 @given(st.binary(max_size=300))
