@@ -13,6 +13,7 @@ from droidheaders.cli.main import run
 from droidheaders.errors import UsageError
 from droidheaders.importing import import_file
 from droidheaders.kernel.identity import KernelIdentity
+from droidheaders.ui import ui
 from tests import images
 from tests.archives import RELEASE, WHOLE, tar, xz
 from tests.cache.making import make
@@ -213,3 +214,42 @@ def test_pulled_from_a_device_that_changes(
         status, out, _ = call(capsys, "pull", "--modules", "--json")
         assert (status, collected.tables(cache, bundle)) == (6, [])
     assert ".ko whole: it is not what it was" in json.loads(out)["error"]["message"]
+
+
+def test_pulled_without_root(
+    cache: Cache,
+    modules: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the shell may read is enough; where that is nothing, the error says what to do."""
+    monkeypatch.setenv("DROIDHEADERS_STATE", str(tmp_path / "state"))
+    with FakeDevice(tmp_path / "device", xz(tar(WHOLE)), loaded=True, su=False) as device:
+        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(device.port))
+        device.tool("getprop", "echo 0")
+        (device.root / "vendor/lib/modules").mkdir(parents=True)
+        file = device.root / "vendor/lib/modules/b.ko"
+        file.write_bytes(b"\x7fELF")
+        status, out, _ = call(capsys, "pull", "--modules", "--boot-image", "--json")
+        error = json.loads(out)["error"]
+        assert (status, error["exit_code"]) == (5, 5)
+        assert (
+            "b.ko is cut off: its header is not whole; its boot partition is not there"
+            in (error["message"])
+        )
+        assert "droidheaders symvers --image boot.img" in error["hint"]
+        file.write_bytes((modules / "kernel/b.ko").read_bytes())
+        status, out, _ = call(capsys, "pull", "--modules", "--boot-image", "--json")
+        assert (status, json.loads(out)["symvers"]["versions"]) == (0, 1)
+        assert call(capsys, "pull", "--all", "--modules")[0] == 2
+
+
+def test_no_more_of_a_boot_image_than_its_kernel_needs(boot: Path) -> None:
+    data = boot.read_bytes() + bytes(1 << 20)
+    end = 4096 + int.from_bytes(data[8:12], "little")
+    with ui.bar("", None) as bar:
+        for piece in (4096, 5000, len(data)):
+            chunks = iter([data[at : at + piece] for at in range(0, len(data), piece)])
+            assert b"".join(collecting._as_much(chunks, bar)) == data[:end]
+        assert list(collecting._as_much(iter([b"a", b"b"]), bar)) == [b"a", b"b"]

@@ -19,6 +19,7 @@ from droidheaders.ui import printable
 
 _SYMBOL = re.compile(r"[A-Za-z_.$][\w.$]{0,510}", re.ASCII)
 _WORD = re.compile(r"[\x21-\x7e]{0,510}")
+_ALL = 16 << 30  # bytes of modules, decompressed; a distribution's have 0.4 GB
 _SYMBOLS = 1 << 18  # a distribution's kernel and modules export 15,000
 
 
@@ -58,12 +59,19 @@ class ModuleTables:
         self._versions: dict[str, Known] = {}
         self._others: list[str] = []
         self._broken: list[str] = []
+        self._left = _ALL
+        self._unread = 0
 
     def add(self, name: str, data: bytes) -> None:
         """Read a module's tables; one of another kernel's is left out. Raises ConflictError."""
+        if self._left <= 0:
+            self._unread += 1
+            return
         try:
             told = module.parse(data)
+            self._left -= told.size
         except ValueError as e:
+            self._left -= len(data) if data.startswith(b"\x7fELF") else module.LIMIT
             self._broken.append(f"{printable(name)} {printable(str(e))}")
             return
         of_it = told.info("vermagic").partition(" ")[0] == self._release
@@ -90,6 +98,8 @@ class ModuleTables:
         if self._broken:
             more = f", and {len(self._broken) - 1} more are no good" if self._broken[1:] else ""
             said.append(f"{self._broken[0]}{more}")
+        if self._unread:
+            said.append(f"{self._unread} modules come behind {_ALL >> 30} GiB of others")
         return said
 
 

@@ -51,6 +51,19 @@ def test_a_module_of_another_release_that_the_kernel_has_loaded() -> None:
         assert {name for table in told.tables() for name in table.symbols} == known
 
 
+def test_modules_that_are_much_when_decompressed() -> None:
+    """Each may be as large as a module may, and all together not so large as all of that."""
+    told = ModuleTables(RELEASE)
+    for number in range(80):
+        told.add(f"{number}.ko.xz", b"\xfd7zXZ\0")
+    told.add("a.ko", module(versions={"kfree": 1}))
+    assert told.tables() == ()
+    assert told.left_out() == [
+        "0.ko.xz is compressed, and cut off, and 63 more are no good",
+        "17 modules come behind 16 GiB of others",
+    ]
+
+
 def test_modules_that_contradict_each_other() -> None:
     told = ModuleTables(RELEASE)
     told.add("a.ko", module(versions={"kfree": 1}))

@@ -94,7 +94,7 @@ def boot_image(kernel: bytes) -> bytes:
     kernel = gzip.compress(kernel, 1)
     head = b"ANDROID!" + len(kernel).to_bytes(4, "little") + (5 << 20).to_bytes(4, "little")
     head = head.ljust(40, b"\0") + (4).to_bytes(4, "little")
-    return head.ljust(4096, b"\0") + kernel + bytes(8 << 20)
+    return head.ljust(4096, b"\0") + kernel + bytes(2 << 20)
 
 
 def answers(guest: Running, file: Path) -> dict[str, str]:
