@@ -79,7 +79,8 @@ def _collect(cache: Cache, bundle: Bundle, found: Found, file: Path) -> None:
             tables = [of_file(symvers)]
         collected.add(cache, bundle, tables)
     except (ConflictError, UsageError) as e:
-        ui.warn(f"{name}: no symbol table is taken from it: {e}")
+        again = f"droidheaders symvers --forget --bundle {shlex.quote(bundle.name)}"
+        ui.warn(f"{name}: no symbol table is taken from it: {e}; {again} drops what was kept")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from droidheaders import import_file
-from droidheaders.cache import Bundle, Cache
+from droidheaders.cache import Bundle, Cache, collected
 from droidheaders.cli.main import run
 from droidheaders.errors import DroidheadersError, HeadersError, UsageError
 from droidheaders.headers.limits import Limits
@@ -354,6 +354,22 @@ def test_a_tree(cli: Cli, tree: Path) -> None:
     (bundle.headers / "include/linux/sched.h").unlink()
     assert cli("cache", "verify", "--repair").status == 0
     verified_or_none(cli.cache.root)
+
+
+def test_the_symbols_of_a_tree(cli: Cli, tree: Path) -> None:
+    """Kept as they are the first time; what is none, or contradicts them, is said."""
+    symvers = tree / "Module.symvers"
+    symvers.write_text("hello\n")
+    assert "no symbol table is taken from it" in cli("cache", "import", tree).err
+    symvers.write_text("0x00000001\tkfree\tvmlinux\tEXPORT_SYMBOL\t\n")
+    bundle = cli.imports(tree)
+    [table] = collected.tables(cli.cache, bundle)
+    assert (table.kind, table.symbols["kfree"].export.crc) == ("official", 1)
+    symvers.write_text("0x00000002\tkfree\tvmlinux\tEXPORT_SYMBOL\t\n")
+    done = cli("cache", "import", tree)
+    assert done.status == 0
+    assert "kfree has CRC 0x00000001 in" in done.err
+    assert collected.tables(cli.cache, bundle) == [table]
 
 
 def test_a_tree_whose_source_is_elsewhere(cli: Cli, tree: Path) -> None:
