@@ -49,7 +49,7 @@ def of_device(device: Device, open_cache: Callable[[], Cache]) -> Facts:
     bundle = cache.lookup(kernel)
     config, problem = _ikconfig(inquiry)
     path, disputed = CONFIG, tuple[str, ...]()
-    cached = _cached_config(bundle)
+    cached = bundle.config() if bundle else None
     if config is None and cached is not None and bundle is not None:
         config, path, problem = cached, f"config of {bundle.name}", ""
     elif config is not None and cached is not None:
@@ -77,7 +77,7 @@ def of_device(device: Device, open_cache: Callable[[], Cache]) -> Facts:
 
 def of_bundle(bundle: Bundle) -> Facts:
     """Return what the cache has of a kernel, without a device."""
-    config = _cached_config(bundle)
+    config = bundle.config()
     path = f"config of {bundle.name}"
     target = Target(
         name=f"{bundle.kernel}, {bundle.name} in the cache",
@@ -125,13 +125,6 @@ def _ikconfig(inquiry: Inquiry) -> tuple[Kconfig | None, str]:
         return Kconfig.parse(ikconfig.decompress(inquiry.config)), ""
     except ValueError as e:
         return None, f"{CONFIG} {e}"
-
-
-def _cached_config(bundle: Bundle | None) -> Kconfig | None:
-    try:
-        return Kconfig.parse((bundle.path / "config").read_bytes()) if bundle else None
-    except (OSError, ValueError):
-        return None
 
 
 def _vermagic(bundle: Bundle | None) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 from droidheaders.cache.disk import disk_errors
 from droidheaders.errors import UsageError
 from droidheaders.kernel.identity import KernelIdentity
+from droidheaders.kernel.kconfig import Kconfig
 
 SCHEMA = 1
 
@@ -81,6 +82,13 @@ class Bundle:
     def parts(self) -> list[str]:
         """Return which of headers, config and btf are there."""
         return [part for part in ("headers", "config", "btf") if (self.path / part).exists()]
+
+    def config(self) -> Kconfig | None:
+        """Return the kernel's configuration, or None when the bundle has none that can be read."""
+        try:
+            return Kconfig.parse((self.path / "config").read_bytes())
+        except (OSError, ValueError):
+            return None
 
     @property
     def state(self) -> str:

@@ -16,6 +16,9 @@ from droidheaders.kernel.identity import KernelIdentity
 _SECONDS = 5.0  # for all of them; each answers in 0.02 to 0.05
 _ASKED = 4
 
+_PREBUILTS = "https://android.googlesource.com/platform/prebuilts/clang/host/linux-x86"
+_OLD_CLANG = 11  # no Debian or Ubuntu of today has older ones
+
 # CROSS_COMPILE by the kernel's architecture, Debian's first: scripts/Makefile.clang has the same
 # for clang. The others are of Android's prebuilt gcc and of Arm's own toolchain.
 TRIPLES = {
@@ -65,6 +68,27 @@ def revision(compiler: Compiler) -> str:
     """Return Android's name of a clang, such as r450784e, or "" when it is none of Android's."""
     match = re.search(r"\bbased on (r\d+[a-z]?\d*)\b", compiler.text)
     return match[1] if match else ""
+
+
+def install(wanted: Compiler, arch: str) -> str:
+    """Return how to get a compiler for `arch`: Debian's and Ubuntu's names of packages."""
+    major = wanted.version[0] if wanted.version else 0
+    if wanted.family == "clang":
+        version = f"-{major}" if major else ""
+        android = revision(wanted)
+        name = f"clang-{android}" if android else f"a clang {major}"
+        prebuilt = f"put {name} of {_PREBUILTS} on PATH"
+        if 0 < major < _OLD_CLANG:
+            return prebuilt
+        install = f"sudo apt-get install clang{version} lld{version} llvm{version}"
+        return f"{install}, or {prebuilt}" if android else install
+    if 0 < major < 5:  # Android's own, which ended in 2020
+        return "take Android's gcc 4.9: LineageOS has it as android_prebuilts_gcc_linux-x86"
+    gcc = f"gcc-{major}" if major else "gcc"
+    if native(arch) or arch not in TRIPLES:
+        return f"sudo apt-get install {gcc}"
+    triple = TRIPLES[arch][0].rstrip("-").replace("_", "-")
+    return f"sudo apt-get install {gcc}-{triple}"
 
 
 def find(wanted: Compiler, arch: str) -> tuple[HostCompiler, ...]:
@@ -193,3 +217,8 @@ def _answer(process: subprocess.Popen[bytes], until: float) -> str:
             process.kill()
             return ""
     return out.partition(b"\n")[0].decode("utf-8", "replace")
+
+
+def dotted(version: tuple[int, ...]) -> str:
+    """Return a version as people write it."""
+    return ".".join(map(str, version))
