@@ -149,6 +149,10 @@ class Packages:
             )
         return [found[name] for name in names]
 
+    def names(self, prefix: str) -> list[str]:
+        """Return the names of packages that begin so, of every architecture, sorted."""
+        return sorted(self._run("apt-cache", "pkgnames", prefix).stdout.split())
+
     def closure(self, names: Sequence[str], arch: str) -> list[Package]:
         """Return `names` and all they depend on, the first where there is a choice; as `find`.
 
