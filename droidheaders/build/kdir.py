@@ -30,7 +30,7 @@ from droidheaders.ui import printable, ui
 
 _FORMAT = "1"  # counts up when the same inputs make another kdir
 _RELEASE = re.compile(r"[\w.+~-]{1,64}", re.ASCII)  # __NEW_UTS_LEN, and what a shell leaves alone
-_OLDEST = (5, 10)  # e0703556644a: scripts/module.lds
+_OLDEST = (5, 10)  # 596b0474d3d9: scripts/module.lds is preprocessed
 # By these Kbuild takes a compiler from the environment; the others its Makefile sets itself.
 _FROM_ENVIRONMENT = ("ARCH", "CROSS_COMPILE", "LLVM", "LLVM_IAS", "CLANG_TRIPLE")
 _CHOICE = ("CROSS_COMPILE", "LLVM")
@@ -71,12 +71,14 @@ def make(cache: Cache, bundle: Bundle, recipe: Recipe) -> Path:
         )
 
     def maker(place: Path) -> None:
-        _Maker(bundle, recipe, place).make()
+        Assembly(bundle, recipe, place).make()
 
     return cache.derived.make(bundle, "kdir", recipe.key(), maker)
 
 
-class _Maker:
+class Assembly:
+    """A kdir in the making, in the empty directory `place`."""
+
     def __init__(self, bundle: Bundle, recipe: Recipe, place: Path) -> None:
         self.bundle, self.recipe, self.place = bundle, recipe, place
         self.kernel, self.provider = bundle.kernel, recipe.provider
@@ -84,6 +86,21 @@ class _Maker:
         self.options = autoconf.options(bundle.path)
 
     def make(self) -> None:
+        """Fill the directory; raises as `make` of this module."""
+        self.provider.check(self._number(), str(self.kernel), self.arch)
+        self.assemble()
+
+    def assemble(self) -> None:
+        """Fill the directory, whether the provider's host tools are there or not."""
+        number = self._number()
+        self._makefiles()
+        self._headers()
+        self._configuration(number)
+        self._scripts(number)
+        symvers = self.recipe.symvers.encode("utf-8", "surrogateescape")
+        (self.place / "Module.symvers").write_bytes(symvers)
+
+    def _number(self) -> tuple[int, int]:
         number = self.kernel.number
         if number is None or not _RELEASE.fullmatch(self.kernel.release):
             raise HeadersError(f"{self.kernel} has a release that no modules can be built for")
@@ -91,13 +108,7 @@ class _Maker:
             raise UnsupportedError(
                 f"{self.kernel} is older than 5.10, the oldest that a kdir is made for"
             )
-        self.provider.check(number, str(self.kernel), self.arch)
-        self._makefiles()
-        self._headers()
-        self._configuration(number)
-        self._scripts(number)
-        symvers = self.recipe.symvers.encode("utf-8", "surrogateescape")
-        (self.place / "Module.symvers").write_bytes(symvers)
+        return number
 
     def _makefiles(self) -> None:
         (self.place / "kernel.mk").symlink_to(self.provider.makefiles / "Makefile")
@@ -139,20 +150,21 @@ class _Maker:
             (self.place / "tools").symlink_to(self.provider.tools)
         source = self.provider.scripts / "module.lds.S"
         on = frozenset(name for name, value in self.options.items() if value == "y")
-        text = source.read_text("utf-8") if source.is_file() else linker_script.source(number, on)
+        if source.is_file():
+            text = source.read_text("utf-8")
+        elif number <= linker_script.NEWEST:
+            text = linker_script.source(number, on)
+        else:
+            raise DroidheadersError(
+                f"{self.provider.name} has no scripts/module.lds.S, which {self.kernel} links by",
+                "give a whole tree: --source TREE",
+            )
         (scripts / "module.lds").write_text(self._preprocessed(text))
 
     def _preprocessed(self, text: str) -> str:
         """Return what the C preprocessor makes of a linker script; DroidheadersError if nothing."""
-        headers = self.bundle.headers
-        target = layout.target(self.arch, layout.defined(headers))
         cc = compiler(self.recipe.variables)
-        words = [*cc, "-E", "-P", "-undef", "-nostdinc", "-x", "assembler-with-cpp"]
-        if os.path.basename(cc[0]).startswith("clang") and target:
-            words.append(f"--target={target.triple}")
-        words += [f"-I{headers / place}" for place in layout.include_order(self.arch)]
-        words += ["-include", f"{headers}/include/linux/kconfig.h"]
-        words += ["-D__KERNEL__", "-D__ASSEMBLY__", "-D__ASSEMBLER__", "-DLINKER_SCRIPT", "-"]
+        words = [*cc, *self._preprocessing(os.path.basename(cc[0])), "-"]
         try:
             done = subprocess.run(
                 words, input=text, capture_output=True, text=True, errors="replace", check=False
@@ -169,6 +181,16 @@ class _Maker:
                 "droidheaders -v kdir shows what the compiler says of them",
             )
         return done.stdout
+
+    def _preprocessing(self, name: str) -> list[str]:
+        """Return the options of cmd_cpp_lds_S in scripts/Makefile.build, for a compiler `name`."""
+        headers = self.bundle.headers
+        target = layout.target(self.arch, layout.defined(headers))
+        words = ["-E", "-P", "-undef", "-nostdinc", "-x", "assembler-with-cpp"]
+        words += [f"--target={target.triple}"] if name.startswith("clang") and target else []
+        words += [f"-I{headers / place}" for place in layout.include_order(self.arch)]
+        words += ["-include", f"{headers}/include/linux/kconfig.h"]
+        return [*words, "-D__KERNEL__", "-D__ASSEMBLY__", "-D__ASSEMBLER__", "-DLINKER_SCRIPT"]
 
 
 def compiler(variables: Mapping[str, str]) -> list[str]:

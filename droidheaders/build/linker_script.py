@@ -6,20 +6,22 @@ the configuration: the sections below are those of scripts/module.lds.S, by the 
 
 from __future__ import annotations
 
+NEWEST = (6, 12)
+"""The newest kernel whose script is known here."""
+
 _KSYMTAB = ("__ksymtab", "__ksymtab_gpl", "__kcrctab", "__kcrctab_gpl")
 _DROPPED = ("_unused", "_unused_gpl", "_gpl_future")  # until 5.12: 367948220fce, f1c3d73e973c
 
-_EXPORT_SYMBOL = (6, 4)  # ddb5cdbafaaa: modpost reads .export_symbol, and the linker drops it
+_EXPORT_SYMBOL = (6, 5)  # ddb5cdbafaaa: modpost reads .export_symbol, and the linker drops it
 _KCFI = (6, 1)  # 89245600941e: no __cfi_check at the start of .text, but .kcfi_traps
 _CTORS = (5, 13)  # of KASAN and GCOV, in the stable 5.10 not
 _CODETAG = (6, 10)  # 22d407b164ff
-_ALIGNED = (6, 16)  # alignments of tables that ld took from their input
 
 
 def source(number: tuple[int, int], config: frozenset[str]) -> str:
     """Return what the C preprocessor makes the script of; `config` names the options that are on.
 
-    It is for kernels from 5.10 on, and includes asm/module.lds.h for the architecture's own.
+    It is for kernels from 5.10 to NEWEST, and includes asm/module.lds.h for the architecture's own.
     """
     cfi = "CONFIG_CFI_CLANG" in config and number < _KCFI
     discarded = ["*(.discard)", "*(.discard.*)"]
@@ -42,14 +44,11 @@ def _tables(number: tuple[int, int]) -> list[str]:
             for table in ("__ksymtab", "__kcrctab")
             for kind in ("", "_gpl", *_DROPPED)
         ]
-    aligned = number >= _ALIGNED
-    size = {True: "ALIGN(8) ", False: "ALIGN(4) "} if aligned else {True: "", False: ""}
     first = (".ctors", ".init_array") if number >= _CTORS else (".init_array",)
     kept = (".altinstructions", "__bug_table", "__jump_table")
-    lines = [f"{n} 0 : {size['ksymtab' in n]}{{ *(SORT(_{n}+*)) }}" for n in names]
+    lines = [f"{n} 0 : {{ *(SORT(_{n}+*)) }}" for n in names]
     lines += [f"{n} 0 : ALIGN(8) {{ *(SORT({n}.*)) *({n}) }}" for n in first]
     lines += [f"{n} 0 : ALIGN(8) {{ KEEP(*({n})) }}" for n in kept]
-    lines += ["__ex_table 0 : ALIGN(4) { KEEP(*(__ex_table)) }"] if aligned else []
     name = "__patchable_function_entries"
     return [*lines, f"{name} : {{ *({name}) }}"]
 

@@ -52,19 +52,23 @@ class Provider:
     tools: Path
     key: str
 
-    def check(self, number: tuple[int, int], kernel: str, arch: str) -> None:
-        """Raise DroidheadersError unless it serves that kernel, for arch/NAME, on this host."""
+    def fits(self, number: tuple[int, int], kernel: str, arch: str) -> None:
+        """Raise DroidheadersError unless its Makefiles are that kernel's, for arch/NAME."""
         if self.number != number:
             raise UsageError(
-                f"{kernel} is built with the Makefiles of {_dotted(number)}, and {self.name} is"
-                f" {_dotted(self.number)}",
-                f"give a tree of {_dotted(number)}: --source TREE or --provider DIR",
+                f"{kernel} is built with the Makefiles of {dotted(number)}, and {self.name} is"
+                f" {dotted(self.number)}",
+                f"give a tree of {dotted(number)}: --source TREE or --provider DIR",
             )
         if not (self.makefiles / "arch" / arch / "Makefile").is_file():
             raise DroidheadersError(
                 f"{self.name} has no arch/{arch}/Makefile, which {kernel} is built with",
                 "give a whole tree: --source TREE or --provider DIR",
             )
+
+    def check(self, number: tuple[int, int], kernel: str, arch: str) -> None:
+        """Raise DroidheadersError unless it serves that kernel, for arch/NAME, on this host."""
+        self.fits(number, kernel, arch)
         for group in (_TOOLS[:1], _TOOLS[1:], *([_OBJTOOL] if arch == "x86" else [])):
             self._runs(group)
 
@@ -123,7 +127,7 @@ def of_directory(path: Path) -> Provider:
             makefiles = (build / "kernel.mk").resolve().parent
         elif found := _INCLUDES.search((build / "Makefile").read_text("utf-8", "replace")):
             makefiles = Path(found[1])
-        number = _number(makefiles / "Makefile")
+        number = version(makefiles / "Makefile")
     except OSError as e:
         raise UsageError(
             f"{shown} is no kernel tree: {printable(str(e.filename), 500)}: {e.strerror}",
@@ -132,17 +136,17 @@ def of_directory(path: Path) -> Provider:
     if number is None or not (build / "scripts/Makefile.build").is_file():
         raise UsageError(f"{shown} is no kernel tree", "give a directory with a kernel's Makefile")
     scripts, tools = build / "scripts", build / "tools"
-    return Provider(shown, number, makefiles, scripts, tools, _key(makefiles, scripts, tools))
+    return Provider(shown, number, makefiles, scripts, tools, digest(makefiles, scripts, tools))
 
 
-def _number(makefile: Path) -> tuple[int, int] | None:
+def version(makefile: Path) -> tuple[int, int] | None:
     """Return VERSION and PATCHLEVEL of a kernel's top Makefile."""
     text = makefile.read_text("utf-8", "replace")[:4096]
     values = dict(re.findall(r"^(VERSION|PATCHLEVEL) = (\d{1,4})$", text, re.MULTILINE))
     return (int(values["VERSION"]), int(values["PATCHLEVEL"])) if len(values) == 2 else None
 
 
-def _key(makefiles: Path, scripts: Path, tools: Path) -> str:
+def digest(makefiles: Path, scripts: Path, tools: Path) -> str:
     """Return what changes with the files that a module is built by, without reading them all."""
     files = [makefiles / "Makefile", scripts / "Makefile.build", scripts / "Makefile.modfinal"]
     files += [scripts / "mod/modpost", scripts / "basic/fixdep", tools / "objtool/objtool"]
@@ -154,21 +158,27 @@ def _key(makefiles: Path, scripts: Path, tools: Path) -> str:
     return hashlib.sha256("\n".join(stated).encode()).hexdigest()[:16]
 
 
-def of_debian(number: tuple[int, int], kernel: str) -> Provider:
+def of_debian(number: tuple[int, int], kernel: str, *, fetch: bool = True) -> Provider:
     """Return Debian's packages of that version, fetched on first use (10 MB) and kept.
 
     linux-headers-*-common has the Makefiles of every architecture, linux-kbuild-* the programs for
-    this host's. Raises DroidheadersError where Debian has none, or they cannot be had.
+    this host's. Raises DroidheadersError where Debian has none, they cannot be had, or they are not
+    here and may not be fetched.
     """
     if number not in SUITES:
-        known = ", ".join(_dotted(one) for one in SUITES)
+        known = ", ".join(dotted(one) for one in SUITES)
         raise DroidheadersError(
-            f"Debian has no Makefiles and host tools of {_dotted(number)} for {kernel}: it has"
+            f"Debian has no Makefiles and host tools of {dotted(number)} for {kernel}: it has"
             f" {known}",
             "give a source tree of that version: droidheaders kdir --source TREE",
         )
-    place = cache_dir() / "kbuild" / f"{_dotted(number)}-{host_arch()}"
+    place = cache_dir() / "kbuild" / f"{dotted(number)}-{host_arch()}"
     if not place.is_dir():
+        if not fetch:
+            raise DroidheadersError(
+                f"Makefiles and host tools of {dotted(number)} for {kernel} are not here yet",
+                "droidheaders kdir, which fetches them from Debian",
+            )
         with locked():
             if not place.is_dir():
                 _fetch(number, place)
@@ -177,7 +187,7 @@ def of_debian(number: tuple[int, int], kernel: str) -> Provider:
         raise DroidheadersError(f"{place} is damaged", f"rm -r {shlex.quote(str(place))}")
     scripts, tools = common / "scripts", common / "tools"
     name = f"Debian's {common.name} in {place}"
-    return Provider(name, number, common, scripts, tools, _key(common, scripts, tools))
+    return Provider(name, number, common, scripts, tools, digest(common, scripts, tools))
 
 
 def _fetch(number: tuple[int, int], place: Path) -> None:
@@ -185,7 +195,7 @@ def _fetch(number: tuple[int, int], place: Path) -> None:
     failed: DroidheadersError | None = None
     for suite in SUITES[number]:
         packages = Packages(cache_dir(), mirror(), [suite], host)
-        ui.say(f"fetching Makefiles and host tools of {_dotted(number)} from Debian {suite}")
+        ui.say(f"fetching Makefiles and host tools of {dotted(number)} from Debian {suite}")
         packages.update()
         try:
             wanted = _wanted(packages, number)
@@ -205,7 +215,7 @@ def _fetch(number: tuple[int, int], place: Path) -> None:
 
 def _wanted(packages: Packages, number: tuple[int, int]) -> list[Package]:
     """Return the newest common headers of that version, and the host tools that go with them."""
-    start = _dotted(number)
+    start = dotted(number)
     pattern = re.compile(rf"linux-headers-({re.escape(start)}\.[\w.+~-]+)-common")
     found = [m for n in packages.names(f"linux-headers-{start}.") if (m := pattern.fullmatch(n))]
     if not found:
@@ -224,5 +234,6 @@ def _natural(version: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
-def _dotted(number: tuple[int, int]) -> str:
+def dotted(number: tuple[int, int]) -> str:
+    """Return a version as people write it."""
     return f"{number[0]}.{number[1]}"

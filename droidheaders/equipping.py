@@ -1,0 +1,114 @@
+"""What modules are built with: the Kbuild directory of a bundle, and the compiler.
+
+Above the rooms rather than in one: what a person gave, what the cache has and what this host has
+come together here.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from droidheaders.build import autoconf, kdir, providers, source_tree, symvers, toolchain
+from droidheaders.build.providers import Provider
+from droidheaders.build.symvers import Symvers
+from droidheaders.build.toolchain import Toolchain
+from droidheaders.cache import Bundle, Cache
+from droidheaders.errors import DroidheadersError, HeadersError, UsageError
+from droidheaders.ui import printable
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person wants otherwise than it is found.
+
+    `source` is a kernel's source tree, `provider` a directory with Makefiles and built host tools;
+    one of them. `symvers` are official Module.symvers. `without_crcs` takes symbols whose CRC is
+    not known, `force` a compiler that is not sound.
+    """
+
+    source: Path | None = None
+    provider: Path | None = None
+    symvers: tuple[Path, ...] = ()
+    without_crcs: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """A Kbuild directory, and what is in it."""
+
+    path: Path
+    bundle: Bundle
+    provider: Provider
+    toolchain: Toolchain
+    symvers: Symvers
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as `--json` shows it."""
+        return {
+            "bundle": self.bundle.name,
+            "kdir": str(self.path),
+            "provider": printable(self.provider.name, 500),
+            "toolchain": self.toolchain.describe(),
+            "symvers": self.symvers.coverage,
+        }
+
+
+def equip(cache: Cache, bundle: Bundle, wish: Wish = Wish(), *, fetch: bool = True) -> Equipment:
+    """Return what modules for a bundle's kernel are built with: 0.1 to 0.2 s, once it is there.
+
+    Without `fetch` nothing is taken from the network. Raises DroidheadersError where no compiler
+    fits, no provider is to be had, or a kernel with MODVERSIONS has no known CRC at all; UsageError
+    for what a person gave and cannot be, and what `kdir.make` raises.
+    """
+    known = symvers.of(cache, bundle, wish.symvers)
+    try:
+        versioned = autoconf.options(bundle.path).get("CONFIG_MODVERSIONS") == "y"
+    except OSError as e:
+        raise HeadersError(
+            f"{bundle.name} cannot be read: {e.strerror}", "droidheaders pull"
+        ) from e
+    if versioned and not known.coverage["crcs"] and not wish.without_crcs:
+        name = shlex.quote(printable(bundle.name))
+        raise DroidheadersError(
+            f"{bundle.kernel} looks at the CRCs of symbols (CONFIG_MODVERSIONS), and none is known",
+            f"droidheaders pull --modules, or --symvers FILE with the Module.symvers of {name},"
+            " or --without-crcs to leave them out",
+        )
+    chosen = toolchain.choose(bundle, wish.force)
+    provider = _provider(cache, bundle, wish, chosen, fetch=fetch)
+    recipe = kdir.Recipe(
+        provider=provider,
+        symvers=known.text(_usable(known, versioned=versioned)),
+        variables=chosen.variables,
+        # Where nothing tells what is exported, and no CRC is looked at, nothing is lost.
+        strict=not wish.without_crcs and (versioned or bool(known.symbols)),
+    )
+    return Equipment(kdir.make(cache, bundle, recipe), bundle, provider, chosen, known)
+
+
+def _usable(known: Symvers, *, versioned: bool) -> list[str]:
+    """Return the symbols that modpost may know of: where CRCs count, those that have one.
+
+    With a CRC of 0 it would make a module that the kernel refuses.
+    """
+    symbols = known.symbols.items()
+    return [name for name, one in symbols if one.export.crc is not None or not versioned]
+
+
+def _provider(
+    cache: Cache, bundle: Bundle, wish: Wish, chosen: Toolchain, *, fetch: bool
+) -> Provider:
+    number = bundle.kernel.number
+    if wish.source is not None and wish.provider is not None:
+        raise UsageError("--source and --provider both give Makefiles", "give one of them")
+    if wish.provider is not None:
+        return providers.of_directory(wish.provider)
+    if wish.source is not None:
+        return source_tree.provider(cache, bundle, wish.source, chosen.variables)
+    if number is None:
+        raise HeadersError(f"{bundle.kernel} has a release that no modules can be built for")
+    return providers.of_debian(number, str(bundle.kernel), fetch=fetch)
