@@ -9,9 +9,10 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from droidheaders import gathering
+from droidheaders import equipping, gathering
 from droidheaders.build.flags import Flags
-from droidheaders.cache import Bundle
+from droidheaders.cache import Bundle, Cache
+from droidheaders.errors import DroidheadersError
 from droidheaders.preflight import toolchain
 from droidheaders.ui import printable, ui
 
@@ -19,6 +20,7 @@ from droidheaders.ui import printable, ui
 # left of the kernel before. CC and LD it takes from the command line only: make CC="$CC".
 _TAKEN = ("CROSS_COMPILE", "LLVM", "LLVM_IAS", "CLANG_TRIPLE")
 _COMPILER = (*_TAKEN, "CC", "LD")
+_OURS = ("KDIR", *_TAKEN)
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,12 @@ class Environment:
     unset: tuple[str, ...]
 
 
-def of_bundle(bundle: Bundle) -> Environment:
+def of_bundle(cache: Cache, bundle: Bundle) -> Environment:
     """Return the environment for a bundle's kernel.
 
-    Where no compiler of this host fits, that is said and none is named. Raises what `Flags.of`
-    raises. Asks at most four compilers for their version: 0.02 to 0.1 s.
+    Where no compiler of this host fits, that is said and none is named; where modules cannot be
+    built yet, that is said and there is no KDIR. Nothing is fetched. Raises what `Flags.of` raises.
+    Asks at most four compilers for their version: 0.02 to 0.1 s.
     """
     headers, arch = str(bundle.headers), Flags.of(bundle).arch
     facts = gathering.of_bundle(bundle)
@@ -45,8 +48,16 @@ def of_bundle(bundle: Bundle) -> Environment:
     exported = {
         "BCC_KERNEL_SOURCE": headers,
         "BPFTRACE_KERNEL_SOURCE": headers,
-        "KDIR": headers,
+        **_kdir(cache, bundle),
         "ARCH": arch,
         **{name: named[name] for name in _COMPILER if name in named},
     }
-    return Environment(exported, tuple(name for name in _TAKEN if name not in exported))
+    return Environment(exported, tuple(name for name in _OURS if name not in exported))
+
+
+def _kdir(cache: Cache, bundle: Bundle) -> dict[str, str]:
+    try:
+        return {"KDIR": str(equipping.usual(cache, bundle, fetch=False))}
+    except DroidheadersError as e:
+        ui.say(f"no KDIR to build modules in: {e.message} ({e.hint})")
+        return {}

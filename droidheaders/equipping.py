@@ -6,7 +6,7 @@ come together here.
 
 from __future__ import annotations
 
-import shlex
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ class Equipment:
         }
 
 
-def equip(cache: Cache, bundle: Bundle, wish: Wish = Wish(), *, fetch: bool = True) -> Equipment:
+def equip(cache: Cache, bundle: Bundle, wish: Wish, *, fetch: bool = True) -> Equipment:
     """Return what modules for a bundle's kernel are built with: 0.1 to 0.2 s, once it is there.
 
     Without `fetch` nothing is taken from the network. Raises DroidheadersError where no compiler
@@ -72,11 +72,10 @@ def equip(cache: Cache, bundle: Bundle, wish: Wish = Wish(), *, fetch: bool = Tr
             f"{bundle.name} cannot be read: {e.strerror}", "droidheaders pull"
         ) from e
     if versioned and not known.coverage["crcs"] and not wish.without_crcs:
-        name = shlex.quote(printable(bundle.name))
         raise DroidheadersError(
             f"{bundle.kernel} looks at the CRCs of symbols (CONFIG_MODVERSIONS), and none is known",
-            f"droidheaders pull --modules, or --symvers FILE with the Module.symvers of {name},"
-            " or --without-crcs to leave them out",
+            "droidheaders pull --modules, or --symvers with the Module.symvers of its build, or"
+            " --without-crcs to leave them out",
         )
     chosen = toolchain.choose(bundle, wish.force)
     provider = _provider(cache, bundle, wish, chosen, fetch=fetch)
@@ -88,6 +87,27 @@ def equip(cache: Cache, bundle: Bundle, wish: Wish = Wish(), *, fetch: bool = Tr
         strict=not wish.without_crcs and (versioned or bool(known.symbols)),
     )
     return Equipment(kdir.make(cache, bundle, recipe), bundle, provider, chosen, known)
+
+
+def usual(cache: Cache, bundle: Bundle, *, fetch: bool = True) -> Path:
+    """Return the kdir of a bundle where nobody says otherwise; raises as `equip`.
+
+    Where that cannot be made, but one was, with a wish, it is the one used last.
+    """
+    try:
+        return equip(cache, bundle, Wish(), fetch=fetch).path
+    except DroidheadersError:
+        if made := last(cache, bundle):
+            return made
+        raise
+
+
+def last(cache: Cache, bundle: Bundle) -> Path | None:
+    """Return the kdir of a bundle that was used last, None where there is none; in no time."""
+    made = [path for path in cache.derived.made(bundle.name) if path.name.startswith("kdir-")]
+    with suppress(OSError):  # dropped this very moment
+        return max(made, key=lambda path: path.stat().st_mtime, default=None)
+    return None
 
 
 def _usable(known: Symvers, *, versioned: bool) -> list[str]:

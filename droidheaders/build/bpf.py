@@ -22,16 +22,15 @@ from typing import TYPE_CHECKING
 from droidheaders.build import assembly, libbpf, sources
 from droidheaders.build import clang as host
 from droidheaders.build.flags import Flags
+from droidheaders.build.saying import SGR, shown
 from droidheaders.errors import DroidheadersError, UsageError
 from droidheaders.ui import printable, ui
 
 if TYPE_CHECKING:
     from droidheaders.cache import Bundle, Cache
 
-_SGR = re.compile(r"\x1b\[[\d;]*[mK]")
 _ERROR = re.compile(r": (?:fatal )?error: ")
 _MISSING = re.compile(r"error: '([^'\n]+)' file not found")
-_UNSEEN = re.compile(r"[^\n\t -~\u00a0-\uffff]")
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class _Ran:
 
     @property
     def plain(self) -> str:
-        return _SGR.sub("", self.said)
+        return SGR.sub("", self.said)
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ class Compiler:
             )
         except OSError as e:
             return _Ran(kind, 127, f"{self.clang}: {e.strerror}\n")
-        return _Ran(kind, done.returncode, _shown(done.stderr.decode("utf-8", "replace")))
+        return _Ran(kind, done.returncode, shown(done.stderr.decode("utf-8", "replace")))
 
     def _cpu(self) -> list[str]:
         """Return which BPF instructions the person wants used; nothing for another target."""
@@ -271,15 +270,3 @@ def _directories(arguments: Sequence[str]) -> list[Path]:
         options = [option for option in ("-iquote", "-I") if word.startswith(option)]
         found += [Path(word.removeprefix(option) or next(words, ".")) for option in options]
     return found
-
-
-def _shown(text: str) -> str:
-    """Return clang's words without what a header may have put there for the terminal.
-
-    An #error is quoted as it is, and headers come from a device.
-    """
-    parts = re.split(f"({_SGR.pattern})", text)
-    return "".join(
-        part if number % 2 else _UNSEEN.sub(lambda m: printable(m[0]), part)
-        for number, part in enumerate(parts)
-    )

@@ -10,7 +10,9 @@ import typer
 
 from droidheaders.cli._tail import KEY, WithTail
 from droidheaders.cli.flags import Named
+from droidheaders.cli.kdir import Force, Provider, Source, Symvers, WithoutCrcs
 from droidheaders.cli.settings import emit, report, settings
+from droidheaders.ui import ui
 
 app = typer.Typer(help="Build on this host for the kernel of a device.", no_args_is_help=True)
 
@@ -68,3 +70,60 @@ def bpf(
         report(error)
     if errors:
         raise typer.Exit(errors[0][1].exit_code)
+
+
+@app.command(cls=WithTail)
+def module(
+    context: typer.Context,
+    directory: Annotated[
+        Path, typer.Argument(help="A directory with a Kbuild or Makefile.", metavar="DIR")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Build in this directory; else in DIR.", metavar="OUT"),
+    ] = None,
+    bundle: Named = None,
+    source: Source = None,
+    provider: Provider = None,
+    symvers: Symvers = None,
+    without_crcs: WithoutCrcs = False,
+    force: Force = False,
+) -> None:
+    """Build a kernel module for this kernel, and print the paths of the .ko files.
+
+    With -o the source stays clean. Then each is checked as by droidheaders check: what speaks
+    against it is said on stderr. Words after -- are make's.
+
+    Examples:
+
+      droidheaders build module mydriver
+
+      droidheaders build module mydriver -o out -- V=1 KBUILD_EXTRA_SYMBOLS=$PWD/Module.symvers
+    """
+    from droidheaders import building
+    from droidheaders.equipping import Wish
+
+    cache = settings.cache()
+    chosen = settings.bundle(bundle)
+    files = tuple(symvers or ())
+    wish = Wish(source, provider, files, without_crcs, force)
+    order = building.Order(directory, output, tuple(context.meta[KEY]), wish)
+    built = building.build(cache, chosen, order, ui.say)
+    for concern in built.equipment.toolchain.concerns:
+        ui.warn(concern)
+    device = settings.attached() if bundle is None and built.modules else None
+    checks = []
+    if built.modules:
+        found = building.judge(built.modules, built, files, device, cache)
+        checks = found.describe()["files"]
+        for because, hint in building.complaints(found):
+            ui.warn(because)
+            ui.say(f"hint: {hint}" if hint else "")
+    emit(
+        {
+            **built.equipment.describe(),
+            "built": [str(path) for path in built.modules],
+            "checks": checks,
+        },
+        "\n".join(str(path) for path in built.modules),
+    )

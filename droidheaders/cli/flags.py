@@ -49,7 +49,7 @@ def flags(
     cflags: Annotated[bool, typer.Option("--cflags", help="The compiler's flags.")] = False,
     arch: Annotated[bool, typer.Option("--arch", help="The kernel's name: arm64, x86.")] = False,
     target: Annotated[bool, typer.Option("--target", help="Clang's name of the target.")] = False,
-    kdir: Annotated[bool, typer.Option("--kdir", help="The directory of headers.")] = False,
+    kdir: Annotated[bool, typer.Option("--kdir", help="Where make builds modules.")] = False,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.shell,
     bundle: Named = None,
 ) -> None:
@@ -90,10 +90,17 @@ def _print(bundle: Bundle, found: Flags, asked: str, form: Format, *, bpf: bool)
     from droidheaders.build import formats
 
     words = found.kernel() if bpf else found.module()
-    values = {"arch": found.arch, "target": found.target, "kdir": found.root}
+    values = {"arch": found.arch, "target": found.target}
+    listed = form != Format.shell or settings.json
+    if asked == "kdir" or (listed and not asked):
+        from droidheaders import equipping  # 60 ms, which the flags alone do not need
+
+        find = equipping.usual if asked else equipping.last
+        kdir = find(settings.cache(), bundle)
+        values |= {"kdir": str(kdir)} if kdir else {}
     if form == Format.json or settings.json:
         settings.json = True
-        emit({"bundle": bundle.name, "cflags": words, **values}, "")
+        emit({"bundle": bundle.name, "cflags": words, "kdir": None, **values}, "")
     elif form == Format.make:
         kind = "BPF" if bpf else "MODULE"
         lines = {"cflags": formats.shell(words), **values}
@@ -150,7 +157,7 @@ def env(bundle: Named = None) -> None:
     from droidheaders.environment import of_bundle
 
     chosen = settings.bundle(bundle)
-    found = of_bundle(chosen)
+    found = of_bundle(settings.cache(), chosen)
     emit(
         {"bundle": chosen.name, "exported": found.exported, "unset": found.unset},
         exports(found.exported, found.unset),

@@ -27,6 +27,7 @@ _COMMANDS = {
     "pull": "pull:pull",
     "flags": "flags:flags",
     "env": "flags:env",
+    "kdir": "kdir:kdir",
     "build": "build:app",
     "btf": "btf:btf",
     "symvers": "symvers:symvers",

@@ -52,15 +52,20 @@ class Settings:
 
         No adb server is started for this.
         """
-        from droidheaders.choosing import attached, choose
+        from droidheaders.choosing import choose
 
-        def find() -> Device | None:
-            from droidheaders.adb import Selector
+        return choose(self.cache(), name, self.attached)
 
-            selector = Selector.from_flags(self.serial, self.transport_id, self.usb, self.tcp)
-            return attached(self.server(), selector)
+    def attached(self) -> Device | None:
+        """Return the device that is meant, None when none is named and none attached.
 
-        return choose(self.cache(), name, find)
+        No adb server is started for this. Raises what `choosing.attached` raises.
+        """
+        from droidheaders.adb import Selector
+        from droidheaders.choosing import attached
+
+        selector = Selector.from_flags(self.serial, self.transport_id, self.usb, self.tcp)
+        return attached(self.server(), selector)
 
     def cache(self) -> Cache:
         """Return the cache that the options and the environment name."""

@@ -1,0 +1,154 @@
+"""`make M=DIR`, with what it says and what came of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from droidheaders.build.saying import shown
+from droidheaders.errors import DroidheadersError, UsageError
+from droidheaders.ui import printable
+
+# What a make around us, or the environment of another kernel, would say to this one.
+_FOREIGN = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "KBUILD_OUTPUT", "O", "M", "MO", "KDIR")
+_CHOOSING = ("ARCH", "SUBARCH", "CROSS_COMPILE", "LLVM", "LLVM_IAS", "CLANG_TRIPLE")
+_PRODUCT = re.compile(
+    r".*\.(o|ko|mod|mod\.c|a|cmd|symversions|lto\.o)|\..*\.cmd|\.tmp_.*"
+    r"|Module\.symvers|modules\.order|\.git|\.hg|\.svn"
+)
+_UNDEFINED = re.compile(r'modpost: "([\w.$]{1,500})" \[(.{1,4000})\] undefined!')
+
+
+@dataclass(frozen=True)
+class Made:
+    """What make did: the modules it built, and what `undefined` symbols each of them asks for.
+
+    `status` is make's own.
+    """
+
+    status: int
+    modules: tuple[Path, ...]
+    undefined: Mapping[str, tuple[str, ...]]
+
+
+def directory(path: Path) -> Path:
+    """Return an external module's directory, absolute; UsageError when it is none that make takes.
+
+    Kbuild has its files in words of make's, which a blank would split.
+    """
+    shown = printable(str(path), 500)
+    here = Path(os.path.abspath(path))
+    if not any((here / name).is_file() for name in ("Kbuild", "Makefile")):
+        raise UsageError(
+            f"{shown} has no Kbuild and no Makefile", "give a module's directory: obj-m := NAME.o"
+        )
+    fit(here)
+    return here
+
+
+def fit(path: Path) -> None:
+    """Raise UsageError for a path with what make takes for something else."""
+    if re.search(r"[\s:#$%]", str(path)):
+        shown = printable(str(path), 500)
+        raise UsageError(
+            f"make takes no blank and no colon in a path, such as in {shown}",
+            f"ln -s {shlex.quote(shown)} /tmp/module, and build that",
+        )
+
+
+def mirror(source: Path, build: Path) -> None:
+    """Make `build` a directory of links to the files below `source`, without what was built there.
+
+    So the source stays clean with every kernel; make has MO= since 6.13. What was removed from the
+    source goes from there too. Raises UsageError where a file of somebody else's is in the way.
+    """
+    top = build.resolve()
+    for place, inner, files in os.walk(source):
+        inner[:] = [n for n in inner if not _PRODUCT.fullmatch(n)]
+        inner[:] = [n for n in inner if Path(place, n).resolve() != top]
+        target = build / Path(place).relative_to(source)
+        target.mkdir(parents=True, exist_ok=True)
+        links = [n for n in inner if Path(place, n).is_symlink()]
+        for name in [*files, *links]:
+            if not _PRODUCT.fullmatch(name):
+                _link(Path(place, name), target / name)
+    for place, inner, files in os.walk(build):
+        for name in [*inner, *files]:
+            path = Path(place, name)
+            if path.is_symlink() and not path.exists():
+                path.unlink()
+
+
+def _link(source: Path, target: Path) -> None:
+    if target.is_symlink():
+        if target.readlink() == source:
+            return
+        target.unlink()
+    elif target.exists():
+        raise UsageError(
+            f"{printable(str(target), 500)} is there and is no link to the source", "-o ANOTHER"
+        )
+    target.symlink_to(source)
+
+
+def make(
+    kdir: Path,
+    build: Path,
+    variables: Mapping[str, str],
+    arguments: Sequence[str],
+    tell: Callable[[str], None],
+) -> Made:
+    """Run make for the module in `build`, and return what came of it.
+
+    `variables` are `Toolchain.variables`, `arguments` the person's own, which count for more. Each
+    line that make or the compiler says is handed to `tell` as it comes, safe for a terminal.
+    Raises DroidheadersError when there is no make.
+    """
+    words = ["make", "-C", str(kdir), f"M={build}"]
+    words += [f"{name}={value}" for name, value in variables.items()]
+    if not any(word.startswith(("-j", "--jobs")) for word in arguments):
+        words.append(f"-j{os.cpu_count() or 1}")
+    goals = [word for word in arguments if not word.startswith("-") and "=" not in word]
+    words += [*arguments, *([] if goals else ["modules"])]
+    dropped = {*_FOREIGN, *_CHOOSING}
+    environment = {name: value for name, value in os.environ.items() if name not in dropped}
+    undefined: dict[str, list[str]] = {}
+    try:
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=environment,
+        )
+    except OSError as e:
+        raise DroidheadersError(
+            f"make cannot be run: {e.strerror}", "sudo apt-get install make"
+        ) from e
+    with process:
+        assert process.stdout
+        for line in process.stdout:
+            tell(shown(line.rstrip("\n")))
+            if found := _UNDEFINED.search(line):
+                names = undefined.setdefault(found[2], [])
+                names += [found[1]] if found[1] not in names else []
+    status = process.returncode
+    built = tuple(_modules(build)) if not status and not goals else ()
+    return Made(status, built, {name: tuple(symbols) for name, symbols in undefined.items()})
+
+
+def _modules(build: Path) -> list[Path]:
+    """Return what modules.order names: objects since 6.2, and below the directory since 6.12."""
+    try:
+        lines = (build / "modules.order").read_text("utf-8", "replace").split("\n")
+    except OSError:
+        return []
+    found = [build / re.sub(r"\.o$", ".ko", line) for line in lines if line]
+    return [path for path in found if path.is_file()]
