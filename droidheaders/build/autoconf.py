@@ -21,12 +21,9 @@ _NUMBER = re.compile(r"-?(0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20})", re.ASCII)
 _PLAIN = re.compile(r"[\w ./:,+=@%^~-]*", re.ASCII)
 _VERSION = re.compile(r"[\w ./:,+=@%^~()-]*", re.ASCII)
 _WARNING = re.compile(r"-W[a-z][\w=-]*", re.ASCII)
-# Programs, and not options: CONFIG_SHELL is the shell that make runs recipes with.
-_NEVER = {
-    "CONFIG_SHELL",
-    # Its step takes types out of a vmlinux, which there is none of.
-    "CONFIG_DEBUG_INFO_BTF_MODULES",
-}
+_SHELL = "CONFIG_SHELL"  # no option: the shell that make runs recipes with
+_BTF = "CONFIG_DEBUG_INFO_BTF_MODULES"  # takes the kernel's types out of a vmlinux: there is none
+_QUOTE = '"'
 
 
 def options(bundle: Path) -> dict[str, str]:
@@ -63,32 +60,36 @@ def _defined(defines: dict[str, str]) -> Iterator[tuple[str, str]]:
             yield name, "y"
 
 
-def auto_conf(options: dict[str, str], number: tuple[int, int]) -> tuple[str, list[str]]:
-    """Return auto.conf for Makefiles of kernel `number`, and the options that are left out.
+def safe(options: dict[str, str]) -> dict[str, str]:
+    """Return the options whose values are no more than a word of a value.
 
-    The values come from a device, and Makefiles hand some of them to a shell or to the compiler as
-    its flags: what could be more there than a word of a value is left out.
+    They come from a device, and Makefiles hand some of them to a shell or to the compiler as flags.
     """
-    lines, left = [], []
-    for name, value in sorted(options.items()):
-        if name in _NEVER:
-            continue
-        shown = _value(name, value, quoted=number < _UNQUOTED)
-        if shown is None:
-            left.append(name)
-        else:
-            lines.append(f"{name}={shown}\n")
-    return "".join(lines), left
+    return {n: v for n, v in options.items() if n != _SHELL and _is_safe(n, v)}
 
 
-def _value(name: str, value: str, *, quoted: bool) -> str | None:
+def auto_conf(options: dict[str, str], number: tuple[int, int]) -> str:
+    """Return auto.conf for Makefiles of kernel `number`; `options` are safe ones."""
+    quoted = number < _UNQUOTED
+    return "".join(
+        f"{name}={value if quoted else value.strip(_QUOTE)}\n"
+        for name, value in sorted(options.items())
+        if name != _BTF
+    )
+
+
+def dot_config(options: dict[str, str]) -> str:
+    """Return a .config, which some external modules' Makefiles read; `options` are safe ones."""
+    return "".join(f"{name}={value}\n" for name, value in sorted(options.items()))
+
+
+def _is_safe(name: str, value: str) -> bool:
     if value in ("y", "m") or _NUMBER.fullmatch(value):
-        return value
-    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
-        return None
+        return True
+    if len(value) < 2 or value[0] != _QUOTE or value[-1] != _QUOTE:
+        return False
     text = value[1:-1]
+    if text.startswith("-"):
+        return _WARNING.fullmatch(text) is not None
     pattern = _VERSION if name.endswith("_VERSION_TEXT") else _PLAIN
-    safe = _WARNING.fullmatch(text) if text.startswith("-") else pattern.fullmatch(text)
-    if not safe:
-        return None
-    return value if quoted else text
+    return pattern.fullmatch(text) is not None

@@ -127,15 +127,13 @@ class Assembly:
                 (include / entry.name).symlink_to(entry)
 
     def _configuration(self, number: tuple[int, int]) -> None:
-        text, left = autoconf.auto_conf(self.options, number)
-        if left:
+        safe = autoconf.safe(self.options)
+        if left := [name for name in self.options if name not in safe]:
             names = ", ".join(printable(name, 64) for name in left[:4])
-            ui.say(f"not in the kdir's auto.conf, for what is in them: {names}", level=1)
+            ui.say(f"not in the kdir's configuration, for what is in them: {names}", level=1)
         config = self.place / "include/config"
-        dotconfig = self.place / ".config"
-        lines = (f"{name}={value}\n" for name, value in self.options.items())
-        dotconfig.write_text("".join(lines))
-        (config / "auto.conf").write_text(text)
+        (self.place / ".config").write_text(autoconf.dot_config(safe))
+        (config / "auto.conf").write_text(autoconf.auto_conf(safe, number))
         (config / "kernel.release").write_text(f"{self.kernel.release}\n")
         # Make remakes auto.conf, with Kconfig, where this is not there.
         (config / "auto.conf.cmd").write_text("$(deps_config): ;\n")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from droidheaders.build import providers
+from droidheaders.build.providers import Provider
 from droidheaders.cache import Bundle, Cache
 from droidheaders.debian.place import cache_dir
 from droidheaders.guest import image, kernel, recipes
@@ -42,3 +44,18 @@ def quiet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", "1")
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
+
+
+@pytest.fixture
+def provider(tmp_path: Path) -> Provider:
+    """Makefiles and host tools of 6.1, as far as they are looked at before anything is built."""
+    for name in ("arch/arm64/Makefile", "scripts/Makefile.build", "scripts/mod/modpost.c"):
+        (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tree" / name).touch()
+    (tmp_path / "tree/Makefile").write_text("VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 99\n")
+    for name in ("basic/fixdep", "mod/modpost"):
+        program = tmp_path / "tree/scripts" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+    return providers.of_directory(tmp_path / "tree")
