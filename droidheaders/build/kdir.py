@@ -172,7 +172,7 @@ class Assembly:
                 f"{cc[0]}, which {self.kernel} is to be built with, cannot be run: {e.strerror}",
                 "droidheaders check",
             ) from e
-        if done.returncode:
+        if done.returncode or "SECTIONS" not in done.stdout:
             ui.say(printable(done.stderr, 4000), level=1)
             raise HeadersError(
                 f"the linker script for modules of {self.kernel} cannot be made of its headers",

@@ -68,20 +68,24 @@ def mirror(source: Path, build: Path) -> None:
     source goes from there too. Raises UsageError where a file of somebody else's is in the way.
     """
     top = build.resolve()
-    for place, inner, files in os.walk(source):
-        inner[:] = [n for n in inner if not _PRODUCT.fullmatch(n)]
-        inner[:] = [n for n in inner if Path(place, n).resolve() != top]
+    for place, inner, files in os.walk(source, followlinks=True):
+        inner[:] = [name for name in inner if _is_followed(Path(place, name), top)]
         target = build / Path(place).relative_to(source)
         target.mkdir(parents=True, exist_ok=True)
-        links = [n for n in inner if Path(place, n).is_symlink()]
-        for name in [*files, *links]:
-            if not _PRODUCT.fullmatch(name):
+        for name in files:
+            if not _PRODUCT.fullmatch(name) and Path(place, name).exists():
                 _link(Path(place, name), target / name)
     for place, inner, files in os.walk(build):
         for name in [*inner, *files]:
             path = Path(place, name)
             if path.is_symlink() and not path.exists():
                 path.unlink()
+
+
+def _is_followed(path: Path, top: Path) -> bool:
+    """Tell whether a directory is mirrored: no product, not the mirror, no link to above itself."""
+    found = path.resolve()
+    return not (_PRODUCT.fullmatch(path.name) or found == top or found in path.absolute().parents)
 
 
 def _link(source: Path, target: Path) -> None:

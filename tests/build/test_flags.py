@@ -156,15 +156,27 @@ def test_a_path_with_blanks_is_quoted_and_said(
 def test_one_value_each(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
     bundle = make(cache)
     where = ["--cache-dir", str(cache.root), "flags", "--bpf", "--bundle", bundle.name]
-    said = {name: call(capsys, *where, f"--{name}")[1] for name in ("arch", "target", "kdir")}
-    assert said == {
-        "arch": "arm64\n",
-        "target": "aarch64-linux-gnu\n",
-        "kdir": f"{bundle.headers}\n",
-    }
+    said = {name: call(capsys, *where, f"--{name}")[1] for name in ("arch", "target")}
+    assert said == {"arch": "arm64\n", "target": "aarch64-linux-gnu\n"}
     assert call(capsys, *where, "--cflags")[1] == call(capsys, *where)[1]
     status, out, _ = call(capsys, *where, "--arch", "--format", "make")
     assert (status, out) == (0, "BPF_ARCH := arm64\n")
+
+
+def test_the_kdir_that_is_there(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = make(cache)
+    where = ["--cache-dir", str(cache.root), "flags", "--bpf", "--bundle", bundle.name]
+    status, out, err = call(capsys, *where, "--kdir")
+    assert (status, out) == (1, "")  # such a kernel has nothing to build modules with
+    assert "hint: " in err
+    assert json.loads(call(capsys, *where, "--format", "json")[1])["kdir"] is None
+    assert "BPF_KDIR" not in call(capsys, *where, "--format", "make")[1]
+    made = cache.derived.make(bundle, "kdir", ["one"], lambda place: None)
+    assert call(capsys, *where, "--kdir")[:2] == (0, f"{made}\n")
+    assert json.loads(call(capsys, *where, "--format", "json")[1])["kdir"] == str(made)
+    assert f"BPF_KDIR := {made}\n" in call(capsys, *where, "--format", "make")[1]
+    env = call(capsys, "--cache-dir", str(cache.root), "env", "--bundle", bundle.name)[1]
+    assert f"export KDIR={made}\n" in env
 
 
 @pytest.mark.parametrize(
@@ -296,11 +308,14 @@ def test_the_environment(
         Path("bin", name).write_text(f'#!/bin/sh\necho "{said}"\n')
         Path("bin", name).chmod(0o755)
     monkeypatch.setenv("PATH", str(Path("bin").absolute()))
+    monkeypatch.setenv("DROIDHEADERS_GUEST_CACHE", str(Path("no-packages").absolute()))
     status, out, err = call(capsys, "--cache-dir", str(cache.root), "env", "--bundle", bundle.name)
     assert status == 0
     lines = out.splitlines()
     assert line in lines
-    for name in ("BCC_KERNEL_SOURCE", "BPFTRACE_KERNEL_SOURCE", "KDIR"):
+    for name in ("BCC_KERNEL_SOURCE", "BPFTRACE_KERNEL_SOURCE"):
         assert f"export {name}={bundle.headers}" in lines
+    assert "unset KDIR" in lines
+    assert "no KDIR to build modules in" in err
     assert "export ARCH=arm64" in lines
     assert ("no compiler is named" in err) is (not said)
