@@ -6,8 +6,8 @@ judged against the device.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from droidheaders.ui import printable
 
 if TYPE_CHECKING:
     from droidheaders.adb import Device
-    from droidheaders.checking import Check
+    from droidheaders.preflight.answer import Report
 
 _NAMED = 6
 
@@ -89,35 +89,32 @@ def _failed(equipment: Equipment, source: Path, made: module.Made) -> Droidheade
     )
 
 
-def judge(
-    modules: Sequence[Path],
-    built: Built,
-    symvers: Sequence[Path],
-    device: Device | None,
-    cache: Cache,
-) -> Check:
-    """Return what is known of whether the kernel takes the modules.
+def judge(built: Built, device: Device | None, cache: Cache) -> dict[str, Report]:
+    """Return what is known of whether the kernel takes the modules, by path: as `check` does.
 
     `device` is one that runs it, None where there is none: the bundle is asked then. Raises what
-    `checking.check` raises.
+    `gathering.of_device` raises.
     """
-    from droidheaders import checking
+    from droidheaders import gathering
+    from droidheaders.kernel.exports import merge
+    from droidheaders.objects.module import parse
+    from droidheaders.preflight.module_file import judge
 
-    bundle = built.equipment.bundle.name if device is None else None
-    question = checking.Question(files=(*modules, *symvers), bundle=bundle)
+    bundle, symvers = built.equipment.bundle, built.equipment.symvers
+    facts = gathering.of_device(device, lambda: cache) if device else gathering.of_bundle(bundle)
+    target = gathering.with_types(facts, device, {"module"}).target
+    if symvers.symbols:
+        others = [target.exports] if target.exports else []
+        target = replace(target, exports=merge(symvers.exports(), *others))
+    reports = {str(path): judge(parse(path.read_bytes()), target) for path in built.modules}
+    return {p: replace(r, facts={"kind": "module", **r.facts}) for p, r in reports.items()}
 
-    def find() -> Device:
-        assert device is not None
-        return device
 
-    return checking.check(question, find, lambda: cache)
-
-
-def complaints(found: Check) -> list[tuple[str, str]]:
+def complaints(reports: Mapping[str, Report]) -> list[tuple[str, str]]:
     """Return what speaks against each module, as (sentence, hint)."""
     return [
         (f"{printable(path, 500)}: {answer.because}", answer.hint)
-        for path, report in found.files.items()
+        for path, report in reports.items()
         for answer in report.details
         if answer.verdict in ("no", "risky")
     ]

@@ -79,15 +79,9 @@ class Check:
             "bundle": self.facts.bundle.name if self.facts.bundle else None,
             "kernel": asdict(kernel) | {"arch": kernel.arch, "exact": self.facts.target.exact},
             "verdict": self.verdict,
-            **{name: _describe(report) for name, report in self.reports.items()},
-            "files": [{"path": path, **_describe(r)} for path, r in self.files.items()],
+            **{name: report.describe() for name, report in self.reports.items()},
+            "files": [{"path": path, **r.describe()} for path, r in self.files.items()],
         }
-
-
-def _describe(report: Report) -> dict[str, Any]:
-    answer = report.answer
-    told = {"verdict": answer.verdict, "because": answer.because, "hint": answer.hint}
-    return told | {"answers": [asdict(one) for one in report.details]} | report.facts
 
 
 def check(question: Question, find: Callable[[], Device], open_cache: Callable[[], Cache]) -> Check:
@@ -231,9 +225,11 @@ def _with_types(facts: Facts, examined: list[Examined], open_cache: Callable[[],
     """Add types made from headers when an object asks for the kernel's, and they are not known."""
     if facts.target.btf is not None or facts.bundle is None:
         return facts
+    objects = [bytes(file.content) for file in examined if file.kind == "bpf"]
+    if not objects:
+        return facts
     from droidheaders.preflight.object_file import asks_for_types
 
-    objects = [bytes(file.content) for file in examined if file.kind == "bpf"]
     if any(map(asks_for_types, objects)):
         return gathering.with_made_types(facts, open_cache())
     return facts

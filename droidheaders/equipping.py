@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from droidheaders.build import autoconf, kdir, providers, source_tree, symvers, toolchain
+from droidheaders.build import autoconf, kdir, providers, symvers, toolchain
 from droidheaders.build.providers import Provider
 from droidheaders.build.symvers import Symvers
 from droidheaders.build.toolchain import Toolchain
@@ -128,6 +128,8 @@ def _provider(
     if wish.provider is not None:
         return providers.of_directory(wish.provider)
     if wish.source is not None:
+        from droidheaders.build import source_tree
+
         return source_tree.provider(cache, bundle, wish.source, chosen.variables)
     if number is None:
         raise HeadersError(f"{bundle.kernel} has a release that no modules can be built for")

@@ -2,8 +2,8 @@
 
     scripts/bench [--runs N] [--guests 6.1-arm64,6.1-x86_64] [--only PART,…]
 
-Parts are boot, pull, push, check, run, unpack, cache, flags, compile and symvers, which is of all
-kernels.
+Parts are boot, pull, push, check, run, unpack, cache, flags, compile, kdir and symvers, which is of
+all kernels.
 
 Contenders take turns in one run (A B A B …), so that a machine whose speed drifts is unfair to
 neither; the figures are medians. Everything is written to a tmpfs: a journaling disk, or one after
@@ -33,6 +33,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from droidheaders.build import kdir
 from droidheaders.build.clang import find as find_clang
 from droidheaders.cache import Bundle, Cache
 from droidheaders.cache.space import measure as measure_space
@@ -52,7 +53,7 @@ from droidheaders.importing import import_file
 from droidheaders.kernel import KernelIdentity
 from scripts.bench_symvers import bench_symvers
 from tests import modules, run_objects
-from tests.build import programs
+from tests.build import distribution, programs
 
 DROIDHEADERS = [sys.executable, "-m", "droidheaders", "--no-progress", "-q"]
 MODULE = "/system_dlkm/lib/modules/$(uname -r)/kernel/kernel/kheaders.ko"
@@ -377,6 +378,45 @@ def bench_build(name: str, work: Path, runs: int, *, flags: bool) -> Iterator[Fi
     yield Figure(f"build bpf, {name}, to clang and llc, CPU", ours / theirs, "x", 1.1, detail)
 
 
+def bench_kdir(name: str, work: Path, runs: int) -> Iterator[Figure]:
+    """Make a kdir out of cached packages, and build modules against the distribution's headers."""
+    environment = {"DROIDHEADERS_CACHE": str(work / "bundles")}
+    archive = cache_dir() / "kernels" / name / "kheaders.tar.xz"
+    cache = Cache(work / "bundles")
+    bundle = import_file(archive, cache).bundle
+    theirs = distribution.distribution(name)
+    wish = ["--bundle", bundle.name, "--symvers", str(theirs.symvers)]
+    command = [*DROIDHEADERS, "kdir", *wish]
+    [seconds] = paired(
+        runs,
+        (lambda: cache.derived.forget(bundle.name), lambda: run(*command, env=environment)),
+    )
+    yield Figure(f"kdir, {name}, packages cached", seconds, "s", 2, "")
+    told = json.loads(run(*command, "--json", env=environment))
+    variables = told["toolchain"]["make"]
+    words = [f"{n}={v}" for n, v in variables.items()] + [f"-j{os.cpu_count()}"]
+    words += [f"CC={' '.join(kdir.compiler(variables))}", "CONFIG_DEBUG_INFO_BTF_MODULES="]
+
+    def clean(side: str) -> str:
+        shutil.rmtree(work / side, ignore_errors=True)
+        shutil.copytree("tests/build/projects/features", work / side)
+        return str(work / side)
+
+    def by_hand(place: str, *more: str) -> None:
+        run("make", "-s", "-C", place, f"M={clean('hand')}", *more, "modules")
+
+    commands: dict[str, Callable[[], object]] = {
+        "make in a kdir": lambda: by_hand(told["kdir"], f"-j{os.cpu_count()}"),
+        "build module": lambda: run(
+            *DROIDHEADERS, "build", "module", clean("ours"), *wish, env=environment
+        ),
+    }
+    for what, action in commands.items():
+        ours, hand = cpu(runs, action, lambda: by_hand(str(theirs.kdir), *words))
+        detail = f"{ours:.2f} s to {hand:.2f} s"
+        yield Figure(f"{what}, {name}, to make, CPU", ours / hand, "x", 1.1, detail)
+
+
 def bench_run(name: str, serial: str, work: Path, runs: int) -> Iterator[Figure]:
     """Run a compiled BPF object until the first line of its output is here, the whole command."""
     program = run_objects.write(work, "made", run_objects.MKDIR, recipes.load(name).arch)
@@ -482,8 +522,9 @@ def previous(name: str, work: Path) -> Path:
     raise SystemExit(f"the mirror has nothing older than {newest}")
 
 
-PARTS = ("boot", "pull", "push", "check", "run", "unpack", "cache", "flags", "compile", "symvers")
-UNBOOTED = {"flags", "compile", "boot", "symvers"}
+PARTS = ("boot", "pull", "push", "check", "run", "unpack", "cache", "flags", "compile")
+PARTS += ("kdir", "symvers")
+UNBOOTED = {"flags", "compile", "kdir", "symvers", "boot"}
 
 
 def measure(options: argparse.Namespace, work: Path, disk: Path) -> Iterator[Figure]:
@@ -499,6 +540,8 @@ def measure(options: argparse.Namespace, work: Path, disk: Path) -> Iterator[Fig
             yield from bench_build(name, work, runs, flags=True)
         if "compile" in only:
             yield from bench_build(name, work, runs, flags=False)
+        if "kdir" in only:
+            yield from bench_kdir(name, work, runs)
         if "boot" in only:
             yield from bench_boot(name, min(runs, 5))
         if only - UNBOOTED:

@@ -138,11 +138,15 @@ def make(
         ) from e
     with process:
         assert process.stdout
-        for line in process.stdout:
-            tell(shown(line.rstrip("\n")))
-            if found := _UNDEFINED.search(line):
-                names = undefined.setdefault(found[2], [])
-                names += [found[1]] if found[1] not in names else []
+        try:
+            for line in process.stdout:
+                tell(shown(line.rstrip("\n")))
+                if found := _UNDEFINED.search(line):
+                    names = undefined.setdefault(found[2], [])
+                    names += [found[1]] if found[1] not in names else []
+        except BaseException:
+            process.terminate()  # make takes its half-made files away
+            raise
     status = process.returncode
     built = tuple(_modules(build)) if not status and not goals else ()
     return Made(status, built, {name: tuple(symbols) for name, symbols in undefined.items()})

@@ -112,18 +112,15 @@ def module(
     for concern in built.equipment.toolchain.concerns:
         ui.warn(concern)
     device = settings.attached() if bundle is None and built.modules else None
-    checks = []
-    if built.modules:
-        found = building.judge(built.modules, built, files, device, cache)
-        checks = found.describe()["files"]
-        for because, hint in building.complaints(found):
-            ui.warn(because)
-            ui.say(f"hint: {hint}" if hint else "")
+    reports = building.judge(built, device, cache)
+    for because, hint in building.complaints(reports):
+        ui.warn(because)
+        ui.say(f"hint: {hint}" if hint else "")
     emit(
         {
             **built.equipment.describe(),
-            "built": [str(path) for path in built.modules],
-            "checks": checks,
+            "built": list(reports),
+            "checks": [{"path": path, **report.describe()} for path, report in reports.items()],
         },
-        "\n".join(str(path) for path in built.modules),
+        "\n".join(reports),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Verdict = Literal["yes", "risky", "unknown", "no"]
@@ -40,6 +40,12 @@ class Report:
     facts: dict[str, Any] = field(default_factory=dict)
     alternatives: bool = False
     wanted: frozenset[str] = frozenset()
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as `--json` shows it."""
+        answer = self.answer
+        told = {"verdict": answer.verdict, "because": answer.because, "hint": answer.hint}
+        return told | {"answers": [asdict(one) for one in self.details]} | self.facts
 
 
 def worst(answers: Iterable[Answer]) -> Verdict:

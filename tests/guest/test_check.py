@@ -18,6 +18,7 @@ from droidheaders.adb import Device, Selector, Server
 from droidheaders.guest.guest import Guest
 from droidheaders.run import prober
 from tests.bpf_objects import program
+from tests.build import distribution
 from tests.kernels import GUESTS
 
 pytestmark = pytest.mark.guest
@@ -173,6 +174,27 @@ def test_modules_for_it(name: str, state: Path, adb: Server, tmp_path: Path) -> 
         said, log = guest.insmod(spoilt)
         assert "No such file or directory" in said
         assert "Unknown symbol sysfs_create_bin_fil3" in log
+
+
+@pytest.mark.parametrize("name", [ARM, X86])
+def test_a_module_built_for_it(name: str, state: Path, adb: Server, tmp_path: Path) -> None:
+    """With no kernel tree: from what was pulled, judged by the device, and then really loaded."""
+    with asked(name, "userdebug", adb, tmp_path / "cache") as guest:
+        assert guest.run("pull").returncode == 0
+        symvers = ["--symvers", str(distribution.distribution(name).symvers)]
+        source = "tests/build/projects/features"
+        done = guest.run("build", "module", source, "-o", str(tmp_path / "out"), "--json", *symvers)
+        assert done.returncode == 0, done
+        said = json.loads(done.stdout)
+        assert said["symvers"]["official"] > 10_000
+        for check in said["checks"]:
+            told = answers(check)
+            verdicts = {told[name]["verdict"] for name in ("vermagic", "layout", "crcs", "symbols")}
+            assert verdicts == {"yes"}
+        remote = "/data/local/tmp/features.ko"
+        guest.device.push(tmp_path / "out/features.ko", remote)
+        script = f"dmesg -c >/dev/null; insmod {remote} level=4 && rmmod features; rm {remote}"
+        assert "features: 5 1 7 1" in guest.root(f"{script}; dmesg")
 
 
 def answers(report: dict[str, Any]) -> dict[str, dict[str, str]]:
