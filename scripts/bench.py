@@ -522,8 +522,10 @@ def previous(name: str, work: Path) -> Path:
     raise SystemExit(f"the mirror has nothing older than {newest}")
 
 
-PARTS = ("boot", "pull", "push", "check", "run", "unpack", "cache", "flags", "compile")
-PARTS += ("kdir", "symvers")
+PARTS = (
+    *("boot", "pull", "push", "check", "run", "unpack", "cache", "flags", "compile"),
+    *("kdir", "symvers"),
+)
 UNBOOTED = {"flags", "compile", "kdir", "symvers", "boot"}
 
 

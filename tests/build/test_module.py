@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from droidheaders.build import module
-from droidheaders.cache import Bundle, Cache
+from droidheaders.cache import Bundle, Cache, collected
 from droidheaders.cli.main import run
 from droidheaders.errors import UsageError
+from droidheaders.kernel.exports import Export
+from droidheaders.kernel.known import Known, Table
 from tests.build import distribution
 from tests.build.conftest import Real
 
@@ -124,19 +126,28 @@ def test_symbols_that_nothing_exports(command: Command) -> None:
     assert "KBUILD_EXTRA_SYMBOLS" in err.splitlines()[-1]
 
 
-def test_crcs_that_are_not_known(command: Command, tmp_path: Path) -> None:
+def test_crcs_that_are_not_known(command: Command, real_cache: Cache) -> None:
     source("hello", HELLO)
-    lines = distribution.distribution(NAME).symvers.read_text().splitlines(keepends=True)
-    partly = tmp_path / "partly.symvers"
-    partly.write_text("".join(x for x in lines if x.split("\t")[1] in ("module_layout", "kfree")))
-    # As modules that are collected from a device tell it: what it is to have is not known.
     status, out, err = command("hello", symvers=[])
     assert (status, out) == (1, "")
     assert "CONFIG_MODVERSIONS" in err
-    status, out, err = command("hello", "--without-crcs", symvers=["--symvers", str(partly)])
-    assert status == 0
-    assert 'modpost: "_printk"' in err
-    assert Path("hello/hello.ko").is_file()
+    # A part of them, as modules of a device tell: of the rest it is not known whether they are.
+    lines = distribution.distribution(NAME).symvers.read_text().splitlines()
+    crcs = {line.split("\t")[1]: int(line.split("\t")[0], 16) for line in lines}
+    told = {name: crcs[name] for name in ("module_layout", "kfree")}
+    exports = {name: Export(crc, "", False, "vmlinux") for name, crc in told.items()}
+    known = {name: Known(export, "versions", "one") for name, export in exports.items()}
+    collected.add(real_cache, command.bundle, [Table("versions", known)])
+    try:
+        status, out, err = command("hello", symvers=[])
+        assert (status, out) == (1, "")
+        assert "whose CRCs are not known: __fentry__, _printk" in err.splitlines()[-2]
+        assert "--without-crcs" in err.splitlines()[-1]
+        status, out, err = command("hello", "--without-crcs", symvers=[])
+        assert (status, out) == (0, f"{Path('hello/hello.ko').absolute()}\n")
+        assert 'WARNING: modpost: "_printk"' in err
+    finally:
+        collected.forget(real_cache, command.bundle)
 
 
 @pytest.mark.parametrize(
