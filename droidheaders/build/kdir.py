@@ -30,6 +30,7 @@ from droidheaders.ui import printable, ui
 
 _FORMAT = "1"  # counts up when the same inputs make another kdir
 _RELEASE = re.compile(r"[\w.+~-]{1,64}", re.ASCII)  # __NEW_UTS_LEN, and what a shell leaves alone
+_ARCH = re.compile(r"[a-z0-9_]{1,16}", re.ASCII)  # a machine is what a device says
 _OLDEST = (5, 10)  # 596b0474d3d9: scripts/module.lds is preprocessed
 # By these Kbuild takes a compiler from the environment; the others its Makefile sets itself.
 _FROM_ENVIRONMENT = ("ARCH", "CROSS_COMPILE", "LLVM", "LLVM_IAS", "CLANG_TRIPLE")
@@ -104,6 +105,8 @@ class Assembly:
         number = self.kernel.number
         if number is None or not _RELEASE.fullmatch(self.kernel.release):
             raise HeadersError(f"{self.kernel} has a release that no modules can be built for")
+        if not _ARCH.fullmatch(self.arch):
+            raise HeadersError(f"{self.kernel} is of no architecture that is known")
         if number < _OLDEST:
             raise UnsupportedError(
                 f"{self.kernel} is older than 5.10, the oldest that a kdir is made for"

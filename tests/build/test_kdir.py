@@ -15,7 +15,7 @@ from droidheaders.build import autoconf, kdir, linker_script
 from droidheaders.build.providers import Provider
 from droidheaders.cache import Cache
 from droidheaders.equipping import Equipment, Wish
-from droidheaders.errors import DroidheadersError, HeadersError, UsageError
+from droidheaders.errors import DroidheadersError, HeadersError, UnsupportedError, UsageError
 from droidheaders.kernel.kconfig import Kconfig
 from tests.build import distribution
 from tests.build.conftest import Real
@@ -23,6 +23,7 @@ from tests.cache.making import make
 from tests.kernels import KERNELS
 
 pytestmark = pytest.mark.usefixtures("quiet")
+AUTOCONF = "include/generated/autoconf.h"
 PROJECTS = Path(__file__).with_name("projects")
 
 
@@ -144,6 +145,43 @@ def test_a_release_that_is_none(tmp_path: Path, provider: Provider, release: str
         kdir.make(cache, make(cache, release), kdir.Recipe(provider, "", {}))
 
 
+@pytest.mark.parametrize("arch", ["../arch/arm64", ""])
+def test_an_architecture_that_is_none(tmp_path: Path, provider: Provider, arch: str) -> None:
+    cache = Cache(tmp_path / "cache")
+    bundle = make(cache, arch=arch)
+    with pytest.raises(HeadersError, match="no architecture that is known"):
+        kdir.make(cache, bundle, kdir.Recipe(provider, "", {}))
+
+
+def test_a_kernel_older_than_its_linker_script(tmp_path: Path, provider: Provider) -> None:
+    cache = Cache(tmp_path / "cache")
+    with pytest.raises(UnsupportedError, match=r"older than 5\.10"):
+        kdir.make(cache, make(cache, "5.4.210"), kdir.Recipe(provider, "", {}))
+
+
+@pytest.mark.parametrize(("option", "strict"), [("MODVERSIONS", None), ("MODULES", False)])
+def test_without_crcs_nothing_is_lost_where_none_count(
+    tmp_path: Path, provider: Provider, option: str, strict: bool | None
+) -> None:
+    cache = Cache(tmp_path / "cache")
+    header = f"#define CONFIG_{option} 1\n#define CONFIG_CC_IS_GCC 1\n".encode()
+    headers = {
+        AUTOCONF: header,
+        "include/linux/kconfig.h": b"",
+        "arch/arm64/include/asm/module.lds.h": b"",
+    }
+    bundle = make(cache, files=headers, compiler="gcc (Debian 12.2.0-14) 12.2.0")
+    (bundle.path / "config").unlink()
+    wish = Wish(provider=provider.makefiles)
+    if strict is None:
+        with pytest.raises(DroidheadersError, match="MODVERSIONS"):
+            equipping.equip(cache, bundle, wish)
+        return
+    made = equipping.equip(cache, bundle, wish).path
+    assert "KBUILD_MODPOST_WARN" in (made / "Makefile").read_text()
+    assert (made / "Module.symvers").read_bytes() == b""
+
+
 def said_by_make(place: Path, *arguments: str, **environment: str) -> dict[str, str]:
     done = subprocess.run(
         ["make", "-s", "-C", str(place), *arguments],
@@ -181,6 +219,18 @@ def test_who_says_what_it_is_built_with(
     )
     said = said_by_make(tmp_path, *arguments, **environment)
     assert tuple(said.values()) == expected
+
+
+def test_clang_is_named_as_kbuild_names_it() -> None:
+    for variables, cc in (
+        ({"LLVM": "1"}, "clang"),
+        ({"LLVM": "-14"}, "clang-14"),
+        ({"LLVM": "/opt/llvm/bin/"}, "/opt/llvm/bin/clang"),
+        ({"LLVM": "1", "CC": "clang-12"}, "clang-12"),
+    ):
+        assert kdir.compiler(variables) == [cc]
+    text = kdir.makefile({"ARCH": "arm64", "LLVM": "1", "CC": "clang-12"}, strict=True)
+    assert "ifeq ($(CROSS_COMPILE)|$(LLVM),|1)" in text.splitlines()
 
 
 def test_a_provider_of_another_version(real: Real, real_cache: Cache, provider: Provider) -> None:
