@@ -71,7 +71,8 @@ def equip(cache: Cache, bundle: Bundle, wish: Wish, *, fetch: bool = True) -> Eq
         raise HeadersError(
             f"{bundle.name} cannot be read: {e.strerror}", "droidheaders pull"
         ) from e
-    if versioned and not known.coverage["crcs"] and not wish.without_crcs:
+    usable = _usable(known, versioned=versioned)
+    if versioned and not usable and not wish.without_crcs:
         raise DroidheadersError(
             f"{bundle.kernel} looks at the CRCs of symbols (CONFIG_MODVERSIONS), and none is known",
             "droidheaders pull --modules, or --symvers with the Module.symvers of its build, or"
@@ -81,7 +82,7 @@ def equip(cache: Cache, bundle: Bundle, wish: Wish, *, fetch: bool = True) -> Eq
     provider = _provider(cache, bundle, wish, chosen, fetch=fetch)
     recipe = kdir.Recipe(
         provider=provider,
-        symvers=known.text(_usable(known, versioned=versioned)),
+        symvers=known.text(usable),
         variables=chosen.variables,
         # Where nothing tells what is exported, and no CRC is looked at, nothing is lost.
         strict=not wish.without_crcs and (versioned or bool(known.symbols)),
