@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 _SCHEMA = 1
 
-ADB_ROOT, MODULE, FILE = "adb-root", "module", "file"
+ADB_ROOT, MODULE, INSERTED, FILE = "adb-root", "module", "inserted", "file"
 
 PID = ".pid"
 """The file in a scratch directory that has the pid of what runs out of it."""
@@ -18,6 +18,7 @@ PID = ".pid"
 _WHAT = {
     ADB_ROOT: re.compile(""),
     MODULE: re.compile(r"[0-9A-Za-z_]{1,55}"),
+    INSERTED: re.compile(r"[0-9A-Za-z_]{1,55}(,[0-9A-Za-z_]{1,55}){0,31}"),
     # Beside what is put there whole: a rename does not leave a file system.
     FILE: re.compile(r"(/(?!\.\.?/)[\w.+~%-]+)*/droidheaders-[0-9a-f]{16}", re.ASCII),
 }
@@ -30,7 +31,8 @@ _BOOT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class Change:
     """One change to the device `serial`.
 
-    `what` is a module's name, or a path that `scratch_path` gave; nothing for `adb root`.
+    `what` is a module's name, those of the modules that a run inserts, in their order and with
+    commas, or a path that `scratch_path` gave; nothing for `adb root`.
     `boot_id` names the device's boot, beyond which neither modules nor root last; files do, and
     need none. ValueError for what is no such thing: what is read from a file may have been written
     by anybody.

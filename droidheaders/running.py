@@ -66,8 +66,9 @@ def run_bpf(
             if greeting is None:
                 raise
             from droidheaders.run import loss  # there was a device a moment ago
+            from droidheaders.surviving import console_of
 
-            return loss.judge(device, greeting.boot_id, e, _console(device))
+            return loss.judge(device, greeting.boot_id, e, console_of(device))
 
 
 def _read(path: Path) -> tuple[BpfObject, bytes]:
@@ -97,13 +98,3 @@ def _check(device: Device, file: BpfObject, greeting: Greeting) -> None:
             f" {machine}, where others are in their place",
             f"compile it for this device, with -D__TARGET_ARCH_{SRCARCH[machine]}",
         )
-
-
-def _console(device: Device) -> Callable[[], str] | None:
-    """Return what reads the console of a device that is a guest of ours, or None."""
-    from droidheaders.guest import console, instance
-
-    for one in instance.instances():
-        if one.serial == device.serial:
-            return lambda: console.read(one.console)
-    return None

@@ -104,7 +104,7 @@ def parse(data: bytes) -> Module:
 
     Raises ValueError, the end of a sentence about the file: it is damaged, or no kernel module.
     """
-    data, compression = _unpacked(data)
+    data, compression = unpacked(data)
     file = elf.read(data)
     if file.type != elf.REL:
         what = _TYPES.get(file.type, "it is no relocatable ELF file")
@@ -137,7 +137,8 @@ def parse(data: bytes) -> Module:
     )
 
 
-def _unpacked(data: bytes) -> tuple[bytes, str]:
+def unpacked(data: bytes) -> tuple[bytes, str]:
+    """Return a module's ELF file, and by what it was compressed; raises as `parse` does."""
     if data.startswith(b"\x7fELF"):
         return data, ""
     from droidheaders.headers import inflate  # late: half of all modules are not compressed

@@ -12,7 +12,7 @@ from droidheaders import journal
 from droidheaders.adb import NoRootError
 from droidheaders.adb.root import unroot
 from droidheaders.adb.shell import last_line
-from droidheaders.change import ADB_ROOT, FILE, MODULE, PID, Change
+from droidheaders.change import ADB_ROOT, FILE, INSERTED, MODULE, PID, Change
 from droidheaders.errors import DroidheadersError
 from droidheaders.headers.loading import unload
 from droidheaders.ui import printable, ui
@@ -76,9 +76,10 @@ def undo(device: Device, change: Change) -> str:
             return ""
         unroot(device)
         return "adbd runs as the shell's user again"
-    assert change.kind == MODULE
+    assert change.kind in (MODULE, INSERTED)
     with device.privileged() as root:
-        return f"unloaded {change.what}" if unload(root, change.what) else ""
+        gone = [name for name in reversed(change.what.split(",")) if unload(root, name)]
+    return f"unloaded {', '.join(gone)}" if gone else ""
 
 
 def _remove(device: Device, path: str) -> str:

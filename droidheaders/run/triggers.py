@@ -34,6 +34,11 @@ class Triggers:
         if self._commands:
             self._thread.start()
 
+    @property
+    def running(self) -> bool:
+        """Whether one runs, or is still to be."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Begin no other, and hang up on the one that runs unless it ends soon.
 
