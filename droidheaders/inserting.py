@@ -23,7 +23,7 @@ from droidheaders.objects import module as modules
 from droidheaders.objects.module import Module
 from droidheaders.run.expecting import Expectations
 from droidheaders.run.greeting import Greeting, greet
-from droidheaders.run.inserting import Inserter, Insertion, no_log, parameter
+from droidheaders.run.inserting import BEGUN, Inserter, Insertion, no_log, parameter
 from droidheaders.run.meanwhile import Meanwhile
 from droidheaders.run.module import Event, ModuleJob, Watch, complained, of_run
 from droidheaders.run.recovery import recover
@@ -31,6 +31,7 @@ from droidheaders.run.scratch import reserved
 from droidheaders.run.splat import has_addresses, splats, symbolised
 from droidheaders.run.triggers import Triggers
 from droidheaders.run.verdict import Verdict
+from droidheaders.surviving import console_of, restart
 from droidheaders.ui import printable, ui
 
 if TYPE_CHECKING:
@@ -74,13 +75,15 @@ def run_module(
     expectations = Expectations(job.expect, None)
     recover(device)
     greeting: Greeting | None = None
-    with device.privileged() as root, reserved(device) as place:
+    with device.privileged() as root:
         try:
-            with Meanwhile(lambda: _prepared(device, root, place)) as asked:
-                kernel = _judge(device, files, open_cache, force=job.force)
-                greeting = asked.result()
-            device.push_all([(one.data, f"{place}/{one.name}.ko", 0o644) for one in files])
-            return _Run(device, job, files, greeting, place, kernel).run(root, expectations, sink)
+            with reserved(device) as place:
+                with Meanwhile(lambda: _prepared(device, root, place)) as asked:
+                    kernel = _judge(device, files, open_cache, force=job.force)
+                    greeting = asked.result()
+                device.push_all([(one.data, f"{place}/{one.name}.ko", 0o644) for one in files])
+                run = _Run(device, job, files, greeting, place, kernel)
+                return run.run(root, expectations, sink)
         except (DeviceLostError, NoDeviceError) as e:
             if greeting is None:
                 raise
@@ -234,10 +237,12 @@ class _Run:
 
     def _check_absent(self, inserter: Inserter) -> None:
         if there := inserter.told.present:
-            names = " and ".join(map(printable, there))
+            name, state = next(iter(there.items()))
+            hint = f"{self.device.adb} shell su 0 rmmod {printable(name)}"
+            if state != "live":
+                hint = restart(self.device)
             raise DroidheadersError(
-                f"{names} is loaded on {self.device.name} already, by somebody else",
-                f"{self.device.adb} shell su 0 rmmod {printable(there[-1])}",
+                f"{printable(name)} is on {self.device.name} already ({printable(state, 20)})", hint
             )
 
     def _follow(self, watch: Watch, inserter: Inserter, triggers: Triggers) -> None:
@@ -266,21 +271,22 @@ class _Run:
 
 def _restarted(verdict: Verdict, device: Device) -> Verdict:
     """Name the command where the hint is to reboot the device."""
-    if not verdict.hint.startswith("reboot the device"):
+    if "reboot the device" not in verdict.hint:
         return verdict
-    from droidheaders.surviving import restart
-
     return replace(verdict, hint=verdict.hint.replace("reboot the device", restart(device), 1))
 
 
 def _lost(device: Device, greeting: Greeting, error: DroidheadersError) -> Verdict:
     """Return the verdict on a device that went away, with what its console has of a crash."""
     from droidheaders.run import loss
-    from droidheaders.surviving import console_of
 
     console = console_of(device)
     verdict = loss.judge(device, greeting.boot_id, error, console)
-    found = splats(console().splitlines()) if console and verdict.word == "panic" else []
+    found = (
+        splats(BEGUN.split(console())[-1].splitlines())
+        if console and verdict.word == "panic"
+        else []
+    )
     if not found:
         return verdict
     told = complained(found, f"{greeting.release} on {device.name}")

@@ -83,7 +83,8 @@ class Guest:
                 assert what is not None
                 parts = mine.directory / "initrd"
                 initrd.concatenate(what.parts, parts)
-                append = " ".join([*userland.KERNEL_ARGS, f"droidheaders.persona={persona}"])
+                words = [*userland.KERNEL_ARGS, f"droidheaders.persona={persona}", recipe.cmdline]
+                append = " ".join(filter(None, words))
                 machine = qemu.Machine(
                     recipe.arch, what.kernel, parts, append, memory or recipe.memory, cpus
                 )

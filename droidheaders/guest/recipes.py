@@ -25,7 +25,9 @@ _KEYS = {
     "source": "the package with kernel/kheaders.c and kernel/configs.c",
     "source_suite": "the suite that has `source`",
 }
-_VARIANT_KEYS = {"about", "debian", "memory"}
+_VARIANT_KEYS = {"about", "debian", "memory", "cmdline"}
+# Of the kernel's command line: no quotes, and nothing that QEMU or init would take for its own.
+_ARGUMENTS = re.compile(r"[\w.-]+(=[\w.,:/-]*)?( [\w.-]+(=[\w.,:/-]*)?)*", re.ASCII)
 _MEMORY = 512  # MB; a guest uses about 150 of them
 _LARGEST = 65536  # MB
 
@@ -35,7 +37,8 @@ class Recipe:
     """Which packages a kernel comes from; versions are apt's business.
 
     A variant has the kernel of another recipe, named by `kernel`, and below /debian in the guest
-    the packages `debian` with all they depend on. `memory` is in MB.
+    the packages `debian` with all they depend on, or other words on the kernel's command line,
+    `cmdline`. `memory` is in MB.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Recipe:
     source_suite: str
     debian: tuple[str, ...] = ()
     memory: int = _MEMORY
+    cmdline: str = ""
 
     @property
     def debian_arch(self) -> str:
@@ -81,12 +85,20 @@ def parse_variant(name: str, text: str, base: Recipe) -> Recipe:
     """Return the variant `name` of the recipe `base`; raises as `parse` does."""
     table = _table(name, text, _VARIANT_KEYS)
     debian, memory = table.get("debian"), table.get("memory", _MEMORY)
-    if not isinstance(debian, list) or not debian or not all(map(_is_package, debian)):
-        raise DroidheadersError(f"the recipe {name} needs `debian`: a list of packages")
+    cmdline = table.get("cmdline", "")
+    if "cmdline" in table and not (isinstance(cmdline, str) and _ARGUMENTS.fullmatch(cmdline)):
+        raise DroidheadersError(f"`cmdline` of the recipe {name} is not NAME=VALUE ...")
+    debian = [] if debian is None and cmdline else debian
+    if not isinstance(debian, list) or not (debian or cmdline) or not all(map(_is_package, debian)):
+        raise DroidheadersError(
+            f"the recipe {name} needs `debian`, a list of packages, or `cmdline`"
+        )
     if type(memory) is not int or not _MEMORY <= memory <= _LARGEST:
         raise DroidheadersError(f"`memory` of the recipe {name} is not {_MEMORY} MB or more")
     about = str(table.get("about", ""))
-    return replace(base, name=name, about=about, debian=tuple(debian), memory=memory)
+    return replace(
+        base, name=name, about=about, debian=tuple(debian), memory=memory, cmdline=cmdline
+    )
 
 
 def _is_package(value: object) -> bool:

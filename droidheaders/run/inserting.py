@@ -8,6 +8,7 @@ out what it put in.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,11 +31,13 @@ trap : HUP PIPE
 say() { echo "@NONCE $*" >&2; }
 show() { say $1 /proc/[!0-9]* /proc/driver/* /proc/fs/* /dev/*; }
 cd @PLACE && exec 3</dev/kmsg || exit @NO_LOG
-echo "<6>droidheaders: @NONCE begins" >/dev/kmsg
+echo "<5>droidheaders: @NONCE begins" >/dev/kmsg
 (while ! sh -c 'echo $$ >.log; exec dd bs=8192' <&3 2>/dev/null; do :; done) &
 r=$!
 show before
-for m in @NAMES; do [ ! -d /sys/module/$m ] || say present $m; done
+for m in @NAMES; do
+  d=/sys/module/$m; [ ! -d $d ] || { i=; read i <$d/initstate; say present $m $i; }
+done
 say ready
 put() { m=$1; shift; insmod "$@"; s=$?; say put $m $s; [ $s = 0 ] && in="$m $in"; }
 take() {
@@ -47,7 +50,7 @@ say loaded
 read go; [ "$go" = keep ] || for m in $in; do take $m; done
 show after
 read t </proc/sys/kernel/tainted; say tainted $t
-echo "<6>droidheaders: @NONCE ends" >/dev/kmsg
+echo "<5>droidheaders: @NONCE ends" >/dev/kmsg
 say end
 read go
 read p <.log; kill $r $p
@@ -85,9 +88,13 @@ class Stuck:
 
 @dataclass
 class Told:
-    """What the script has said so far. `refused` is a module with insmod's status and words."""
+    """What the script has said so far.
 
-    present: list[str] = field(default_factory=list)
+    `present` are modules that were there before, with the state each is in; `refused` is one with
+    insmod's status and words.
+    """
+
+    present: dict[str, str] = field(default_factory=dict)
     ready: bool = False
     inserted: list[str] = field(default_factory=list)
     refused: tuple[str, int, str] | None = None
@@ -186,7 +193,7 @@ class Inserter:
         if word in ("before", "live", "after"):
             told.shown[word] = frozenset(rest)
         elif word == "present":
-            told.present += rest
+            told.present[rest[0] if rest else ""] = rest[1] if len(rest) > 1 else "built in"
         elif word == "ready":
             told.ready = True
             self._words.clear()
@@ -251,6 +258,10 @@ def parameter(text: str) -> str:
         raise ValueError("has a value that the kernel takes no module's parameter to have")
     blank = any(one in value for one in " \t")
     return f'{name}{equals}"{value}"' if blank else text
+
+
+BEGUN = re.compile(r"droidheaders: [0-9a-f]{16} begins")
+"""The line of the kernel's log, or of a console that shows notices, at which a run begins."""
 
 
 def no_log(root: Root) -> DroidheadersError:

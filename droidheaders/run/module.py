@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ DEFAULT_TIME = 10.0
 
 _TICK = 0.25
 _DRAIN = 1.0  # seconds that the last of the log is waited for
+_AFTERWARDS = 5.0  # seconds that insmod and rmmod are waited for in a kernel that is broken
 _KEPT = 400  # lines of the log
 
 Event = dict[str, Any]
@@ -79,6 +81,11 @@ class Watch:
         return self._finder.found
 
     @property
+    def broken(self) -> bool:
+        """Whether the kernel is not to be trusted any more."""
+        return any(splat.kind in BROKEN for splat in self.splats)
+
+    @property
     def since_insertion(self) -> list[str]:
         """The lines logged since the last module was inserted: of one that was refused."""
         count = self._lines - self._since
@@ -131,11 +138,12 @@ class Watch:
 
     def _wait(self, done: Callable[[], bool], what: str) -> bool:
         """Pass on what comes until `done`; False, and `silent` set, when it takes too long."""
-        deadline = time.monotonic() + self._job.patience
+        start = time.monotonic()
         while not done():
             if self._inserter.status is not None:
                 return False
-            if time.monotonic() > deadline:
+            patience = min(self._job.patience, _AFTERWARDS if self.broken else math.inf)
+            if time.monotonic() > start + patience:
                 self.silent = what
                 return False
             self._take(_TICK)
@@ -191,10 +199,11 @@ def of_run(watch: Watch, inserter: Inserter, kernel: str, failures: Sequence[str
     `kernel` is how a sentence calls it and its device, `failures` are those of the triggers.
     """
     told = inserter.told
-    if watch.silent:
+    if watch.silent and not watch.broken:
         return _silent(watch, inserter, kernel)
     if watch.splats:
-        return complained(watch.splats, kernel)
+        also = f"; {watch.silent} did not end after that" if watch.silent else ""
+        return complained(watch.splats, kernel, also)
     if told.refused:
         return _refused(watch, inserter, kernel)
     if told.stuck:
@@ -245,15 +254,15 @@ def _silent(watch: Watch, inserter: Inserter, kernel: str) -> Verdict:
     return Verdict("timeout", message, hint, trace)
 
 
-def complained(splats: Sequence[Splat], kernel: str) -> Verdict:
+def complained(splats: Sequence[Splat], kernel: str, also: str = "") -> Verdict:
     """Return the verdict on a run in whose time the kernel complained; the first one counts."""
     first = splats[0]
     more = f" (and {len(splats) - 1} more)" if len(splats) > 1 else ""
     at = f", in {first.frames[0]}" if first.frames and first.frames[0] not in first.title else ""
     broken = any(splat.kind in BROKEN for splat in splats)
-    hint = "reboot the device: after this its kernel is not to be trusted" if broken else ""
+    hint = "reboot the device: its kernel is not to be trusted after this" if broken else ""
     lines = tuple(line for splat in splats for line in _lines(splat))
-    return Verdict("fail", f"{first.kind} on {kernel}: {first.title}{at}{more}", hint, lines)
+    return Verdict("fail", f"{first.kind} on {kernel}: {first.title}{at}{more}{also}", hint, lines)
 
 
 def _refused(watch: Watch, inserter: Inserter, kernel: str) -> Verdict:

@@ -88,6 +88,12 @@ def test_a_variant_has_the_kernel_of_its_base(tmp_path: Path) -> None:
     assert (base.debian, base.memory) == ((), 512)
 
 
+def test_a_variant_may_differ_by_its_command_line_alone() -> None:
+    base = recipes.parse("6.1-arm64", GOOD)
+    variant = recipes.parse_variant("6.1-arm64-x", 'cmdline = "module.sig_enforce=1 quiet"', base)
+    assert (variant.cmdline, variant.debian) == ("module.sig_enforce=1 quiet", ())
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -99,6 +105,9 @@ def test_a_variant_has_the_kernel_of_its_base(tmp_path: Path) -> None:
         ('debian = ["tar"]\nmemory = true', "`memory`"),
         ('debian = ["tar"]\nsuite = "sid"', "unknown keys: suite"),
         ("debian = [", "is not TOML"),
+        ("cmdline = 'init=\"/x y\"'", "`cmdline`"),
+        ("cmdline = 1", "`cmdline`"),
+        ("cmdline = ''", "`cmdline`"),
     ],
 )
 def test_a_bad_variant_says_what_is_wrong(text: str, complaint: str) -> None:
