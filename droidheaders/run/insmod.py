@@ -7,7 +7,7 @@ EAGAIN that the module's own init said so. The kernel's log has the reason, most
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 _NAME = r"(\S{1,256})"
@@ -161,6 +161,16 @@ def explain(said: str, log: Sequence[str]) -> Refusal:
     found = _TOYBOX.search(said)
     errno = (found[1] if found else said).strip() or "no reason given"
     return Refusal(f"its init, or the kernel, said: {errno}", "look at the log above", False)
+
+
+def note(log: Iterable[str]) -> str:
+    """Return what is to be said of modules that were loaded, the end of a sentence, or "".
+
+    That its verification failed reads like a refusal, and is none: it only taints the kernel.
+    """
+    if any("module verification failed" in line for line in log):
+        return "; its signature is not one that the kernel knows, which only taints it (E)"
+    return ""
 
 
 def _magic(ours: str, theirs: str) -> str:

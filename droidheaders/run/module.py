@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from droidheaders.run.expecting import Expectations
-from droidheaders.run.insmod import explain
+from droidheaders.run.insmod import explain, note
 from droidheaders.run.splat import BROKEN, Splat, Splats
 from droidheaders.run.verdict import Verdict
 from droidheaders.ui import printable, ui
@@ -235,7 +235,7 @@ def _observed(watch: Watch, inserter: Inserter, kernel: str, failures: Sequence[
     names = ", ".join(map(printable, told.inserted))
     how = "loaded and unloaded" if told.removed else "loaded, and kept,"
     lost = f"; {inserter.kmsg.lost} more were lost" if inserter.kmsg.lost else ""
-    return Verdict("pass", f"{names} {how} on {kernel}: {count}{lost}")
+    return Verdict("pass", f"{names} {how} on {kernel}: {count}{lost}{note(watch.log)}")
 
 
 def _silent(watch: Watch, inserter: Inserter, kernel: str) -> Verdict:

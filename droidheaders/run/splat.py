@@ -61,25 +61,10 @@ _TRACE = re.compile(r"\s*[Cc]all [Tt]race:")
 _INSIDE = re.compile(r"\s*(?:\? |</?(?:TASK|IRQ|NMI|SOFTIRQ|EOI|EOE|#\w+)>\s*$)")
 _END = re.compile(r"---\[ end ")
 # What a trace begins with that is made by a call, and says nothing of what is wrong.
-_REPORTERS = frozenset(
-    [
-        "dump_backtrace",
-        "show_stack",
-        "__dump_stack",
-        "dump_stack",
-        "dump_stack_lvl",
-        "panic",
-        "vpanic",
-        "nmi_panic",
-        "print_report",
-        "print_address_description",
-        "kasan_report",
-        "__schedule_bug",
-        "__might_resched",
-        "__might_sleep",
-        "ubsan_epilogue",
-        "lockdep_rcu_suspicious",
-    ]
+_REPORTERS = re.compile(
+    r"(?:dump_backtrace|show_stack|(?:__)?dump_stack(?:_lvl)?|(?:v|nmi_)?panic|print_report"
+    r"|print_address_description|kasan_report|__schedule_bug|__might_(?:resched|sleep)"
+    r"|ubsan_epilogue|lockdep_rcu_suspicious)[+.]"
 )
 # What else a line of these kinds goes on with, before the trace.
 _TOLD_BY = {"oops": ("list", "cfi"), "warning": ("list", "ubsan", "cfi")}
@@ -161,7 +146,7 @@ class Splats:
     def _add(self, frame: str, *, first: bool = False) -> None:
         last = self.found[-1]
         frames = () if first else last.frames
-        if not frames and frame.partition("+")[0] in _REPORTERS:
+        if not frames and _REPORTERS.match(frame):
             return
         # What both the program counter and the trace begin with is one frame.
         if frame and len(frames) < _FRAMES and (not frames or frames[-1] != frame):

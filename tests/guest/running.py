@@ -22,6 +22,7 @@ class Running:
     device: Device
     arch: str
     place: Path
+    pid: int
 
     def command(self, *arguments: str) -> list[str]:
         where = ["-P", str(self.device.server.endpoint.port), "-s", self.device.serial]
@@ -76,4 +77,4 @@ class Running:
 def running(name: str, persona: str, server: Server, place: Path) -> Iterator[Running]:
     with Guest.start(name, persona=persona, server=server) as guest:
         device = server.select(Selector(serial=guest.serial))
-        yield Running(device, guest.instance.arch, place)
+        yield Running(device, guest.instance.arch, place, guest.instance.pid)
