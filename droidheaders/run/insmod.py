@@ -62,7 +62,7 @@ _LOGGED: Sequence[tuple[str, Say]] = (
         ),
     ),
     (
-        rf"uses symbol {_NAME} from namespace {_NAME}, but does not import it",
+        r"uses symbol \(?([^\s()]{1,256})\)? from namespace (\S{1,256}), but does not import it",
         lambda m: Refusal(
             f"it uses {m[1]} of the namespace {m[2]} without importing it",
             f'add MODULE_IMPORT_NS("{m[2]}"), without quotes before 6.13',

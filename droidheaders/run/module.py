@@ -92,8 +92,17 @@ class Watch:
         return [*self.log][-count:] if count else []
 
     def prepare(self) -> bool:
-        """Wait until the script is ready, and return whether it is; raises what reading raises."""
-        return self._wait(lambda: self._inserter.told.ready, "getting ready")
+        """Wait until the script is ready, and return whether it is; raises what reading raises.
+
+        And until the log has been read to the script's mark, which a flood could overwrite.
+        """
+        if not self._wait(lambda: self._inserter.told.ready, "getting ready"):
+            return False
+        deadline = time.monotonic() + _DRAIN
+        while not self._inserter.begun and (left := deadline - time.monotonic()) > 0:
+            self._take(left)
+        self._inserter.begun = True  # printk_devkmsg=off takes no marks: what comes now is new
+        return True
 
     def follow(self, triggers: Triggers) -> None:
         """Insert, watch and remove, and pass on all that comes; raises what reading raises.
@@ -255,8 +264,8 @@ def _silent(watch: Watch, inserter: Inserter, kernel: str) -> Verdict:
 
 
 def complained(splats: Sequence[Splat], kernel: str, also: str = "") -> Verdict:
-    """Return the verdict on a run in whose time the kernel complained; the first one counts."""
-    first = splats[0]
+    """Return the verdict on a run in whose time the kernel complained: by what broke it, if any."""
+    first = next((one for one in splats if one.kind in BROKEN), splats[0])
     more = f" (and {len(splats) - 1} more)" if len(splats) > 1 else ""
     at = f", in {first.frames[0]}" if first.frames and first.frames[0] not in first.title else ""
     broken = any(splat.kind in BROKEN for splat in splats)

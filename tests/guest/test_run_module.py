@@ -244,7 +244,8 @@ def test_ctrl_c_and_a_kill_leave_nothing(lab: Site) -> None:
 
 
 def test_a_full_disk(lab: Site) -> None:
-    lab.guest.root("mount -t tmpfs -o size=16k,mode=777 tmpfs /data/local/tmp")
+    options = "size=16k,mode=777,context=u:object_r:shell_data_file:s0"
+    lab.guest.root(f"mount -t tmpfs -o {options} tmpfs /data/local/tmp")
     try:
         done = lab.guest.run("run", "module", lab.ko("hello"))
         assert (done.returncode, b"No space left on device" in done.stderr) == (1, True), done
@@ -275,8 +276,7 @@ def test_an_init_that_does_not_end_and_a_device_lost_meanwhile(spare: Site) -> N
     words = ("--param", f"times={2**31 - 1}")  # it says so for some hours
     with spare.guest.start("run", "module", "--json", spare.ko("hello"), *words) as process:
         assert process.stdout
-        while b"hello world" not in process.stdout.readline():
-            pass
+        assert any(b"hello world" in line for line in process.stdout)
         os.kill(spare.guest.pid, signal.SIGKILL)
         *_, last = process.stdout.read().splitlines()
         assert (json.loads(last)["verdict"], process.wait(60)) == ("lost", 6)
