@@ -244,7 +244,7 @@ def test_ctrl_c_and_a_kill_leave_nothing(lab: Site) -> None:
 
 
 def test_a_full_disk(lab: Site) -> None:
-    options = "size=16k,mode=777,context=u:object_r:shell_data_file:s0"
+    options = "size=4k,mode=777,context=u:object_r:shell_data_file:s0"
     lab.guest.root(f"mount -t tmpfs -o {options} tmpfs /data/local/tmp")
     try:
         done = lab.guest.run("run", "module", lab.ko("hello"))
