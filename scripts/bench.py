@@ -2,8 +2,8 @@
 
     scripts/bench [--runs N] [--guests 6.1-arm64,6.1-x86_64] [--only PART,…]
 
-Parts are boot, pull, push, check, run, unpack, cache, flags, compile, kdir and symvers, which is of
-all kernels.
+Parts are boot, pull, push, check, run, module, unpack, cache, flags, compile, kdir and symvers, which
+is of all kernels.
 
 Contenders take turns in one run (A B A B …), so that a machine whose speed drifts is unfair to
 neither; the figures are medians. Everything is written to a tmpfs: a journaling disk, or one after
@@ -52,7 +52,7 @@ from droidheaders.headers.xz import XzStream
 from droidheaders.importing import import_file
 from droidheaders.kernel import KernelIdentity
 from scripts.bench_symvers import bench_symvers
-from tests import modules, run_objects
+from tests import built_modules, modules, run_objects
 from tests.build import distribution, programs
 
 DROIDHEADERS = [sys.executable, "-m", "droidheaders", "--no-progress", "-q"]
@@ -436,6 +436,19 @@ def bench_run(name: str, serial: str, work: Path, runs: int) -> Iterator[Figure]
     yield Figure(f"run bpf to the first event, {name}", statistics.median(times), "s", 1.5, detail)
 
 
+def bench_insertion(name: str, serial: str, work: Path, runs: int) -> Iterator[Figure]:
+    """Load a module, see what it says, and unload it: the whole command."""
+    hello = built_modules.built(name) / "hello.ko"
+    command = [*DROIDHEADERS, "-s", serial, "--cache-dir", str(work / "modules"), "run", "module"]
+
+    def insert() -> None:
+        assert "hello: goodbye world" in run(*command, str(hello))
+
+    times = [timed(insert) for _ in range(runs)]
+    detail = f"{min(times):.2f} to {max(times):.2f}"
+    yield Figure(f"run module of a hello, {name}", statistics.median(times), "s", 1.2, detail)
+
+
 def bench_memory(work: Path) -> Iterator[Figure]:
     """Unpack, in a process of its own, an archive of the largest files and dictionary allowed."""
     archive, target, limits = work / "large.tar.xz", work / "large", Limits()
@@ -523,8 +536,8 @@ def previous(name: str, work: Path) -> Path:
 
 
 PARTS = (
-    *("boot", "pull", "push", "check", "run", "unpack", "cache", "flags", "compile"),
-    *("kdir", "symvers"),
+    *("boot", "pull", "push", "check", "run", "module", "unpack", "cache"),
+    *("flags", "compile", "kdir", "symvers"),
 )
 UNBOOTED = {"flags", "compile", "kdir", "symvers", "boot"}
 
@@ -565,6 +578,8 @@ def measure_guest(
         yield from bench_check(name, serial, work, runs)
     if "run" in only:
         yield from bench_run(name, serial, work, runs)
+    if "module" in only:
+        yield from bench_insertion(name, serial, work, runs)
     if "cache" in only:
         yield from bench_many(name, serial, work, runs)
 
