@@ -2,8 +2,8 @@
 
     scripts/bench [--runs N] [--guests 6.1-arm64,6.1-x86_64] [--only PART,…]
 
-Parts are boot, pull, push, check, run, module, unpack, cache, flags, compile, kdir and symvers, which
-is of all kernels.
+Parts are boot, pull, push, check, run, module, unpack, cache, flags, compile, kdir and symvers,
+which is of all kernels.
 
 Contenders take turns in one run (A B A B …), so that a machine whose speed drifts is unfair to
 neither; the figures are medians. Everything is written to a tmpfs: a journaling disk, or one after

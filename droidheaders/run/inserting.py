@@ -32,7 +32,9 @@ say() { echo "@NONCE $*" >&2; }
 show() { say $1 /proc/[!0-9]* /proc/driver/* /proc/fs/* /dev/*; }
 cd @PLACE && exec 3</dev/kmsg || exit @NO_LOG
 echo "<5>droidheaders: @NONCE begins" >/dev/kmsg
-(while ! sh -c 'echo $$ >.log; exec dd bs=8192' <&3 2>/dev/null; do :; done) &
+(
+  while ! (read p x </proc/self/stat; echo $p >.log; exec dd bs=8192 <&3 2>/dev/null); do :; done
+) &
 r=$!
 show before
 for m in @NAMES; do
