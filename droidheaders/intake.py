@@ -12,11 +12,13 @@ from typing import Any
 from droidheaders import __version__
 from droidheaders.build import pkgconfig
 from droidheaders.cache import Bundle, Cache, Staging
-from droidheaders.headers import verify
+from droidheaders.headers import artifacts, verify
+from droidheaders.headers.artifacts import Artifacts, inventory
 from droidheaders.headers.unpack import Unpacked
 from droidheaders.headers.usable import assess
 from droidheaders.kernel import btf, compiler, ikconfig
 from droidheaders.kernel.identity import KernelIdentity
+from droidheaders.kernel.kconfig import Kconfig
 from droidheaders.kernel.probe import BTF, CONFIG
 from droidheaders.ui import printable, ui
 
@@ -63,6 +65,13 @@ def commit(
         warnings.append(f"left out {count} x {rule}, such as {unpacked.examples[rule]!r}")
     for warning in warnings:
         ui.warn(f"{source}: {printable(warning)}")
+    built = artifacts.find(staging.headers)
+    if built is not None:
+        ui.say(
+            f"{source}: the archive holds what modules are built by: {inventory(built.describe())}"
+        )
+        facts = facts | {"artifacts": built.describe()}
+        sources = sources | _keep_config(built, staging, archive["path"])
     named = compiler.of_banner(banner)
     pkgconfig.write(staging.path, kernel)
     config = staging.path / "config"
@@ -83,6 +92,20 @@ def commit(
         "warnings": warnings,
     }
     return cache.commit(staging, kernel, meta, unpacked.sha256, replace=replace)
+
+
+def _keep_config(built: Artifacts, staging: Staging, archive: str) -> dict[str, str]:
+    """Take the archive's .config where no other came, and return its source."""
+    place = staging.path / "config"
+    if place.exists() or ".config" not in built.parts:
+        return {}
+    content = (built.root / ".config").read_bytes()
+    try:
+        Kconfig.parse(content)
+    except ValueError:
+        return {}
+    place.write_bytes(content)
+    return {"config": f"{archive}: .config"}
 
 
 def _counts(unpacked: Unpacked) -> dict[str, Any]:

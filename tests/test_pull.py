@@ -23,6 +23,7 @@ from tests import archives
 from tests.adb.fake_server import Peer
 from tests.archives import GOOD, RELEASE, WHOLE, tar, xz
 from tests.fake_device import FakeDevice
+from tests.headers import test_artifacts as artifacts
 
 ARCHIVE = xz(tar(GOOD | {"include/big.h": os.urandom(300_000)}))
 
@@ -216,6 +217,26 @@ def test_the_older_places(tmp_path: Path, cli: Cli, place: str) -> None:
         status, out, _ = cli(device, "pull", "--json")
         assert status == 0
         assert json.loads(out)["archive"]["path"] == f"/{place}"
+
+
+def test_an_archive_with_build_artifacts(tmp_path: Path, cli: Cli, cache: Path) -> None:
+    built = xz(tar(GOOD | artifacts.FILES))
+    with FakeDevice(tmp_path / "device", None) as device:
+        device.write("proc/kheaders.txz", built)
+        status, out, err = cli(device, "pull", "--json")
+    told = json.loads(out)
+    assert status == 0
+    assert told["artifacts"] == {
+        "parts": ["Makefile", "scripts", "Module.symvers", ".config"],
+        "tools": 2,
+        "machines": ["aarch64"],
+    }
+    assert "what modules are built by: Makefile, scripts with 2 programs for aarch64" in err
+    assert "config" in told["parts"]
+    bundle = Path(told["path"]).parent
+    assert (bundle / "config").read_bytes() == artifacts.FILES[".config"]
+    modes = {(bundle / "headers" / name).stat().st_mode & 0o777 for name in artifacts.FILES}
+    assert modes == {0o444}
 
 
 def test_a_kernel_without_build_id_is_never_taken_from_the_cache(tmp_path: Path, cli: Cli) -> None:

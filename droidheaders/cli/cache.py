@@ -82,6 +82,7 @@ def show(name: Name) -> None:
     What was made of it here, such as vmlinux.h, lies beside it in the cache and goes with it.
     """
     from droidheaders.cache.space import measure
+    from droidheaders.headers.artifacts import inventory
 
     cache = settings.cache()
     bundle = cache.find(name)
@@ -99,6 +100,7 @@ def show(name: Name) -> None:
         ("compiler", meta["compiler"]),
         ("state", _state(bundle)),
         *(("missing", name) for name in meta.get("missing", [])),
+        *(("also", inventory(built)) for built in [meta.get("artifacts")] if built),
         ("headers", f"{headers['files']} files, {mebibytes(headers['bytes'])}"),
         ("archive", f"{archive['path']}, {archive['size']} bytes, sha256 {archive['sha256']}"),
         *((part, source) for part, source in meta["sources"].items() if part != "headers"),

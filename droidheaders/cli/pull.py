@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from droidheaders.cache import Bundle
     from droidheaders.pulling import Pulled
 
-_JUDGED = ("state", "missing", "checked_with", "unchecked")
+_JUDGED = ("state", "missing", "checked_with", "unchecked", "artifacts")
 _NAMED = 3
 
 
