@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from droidheaders.build import autoconf, kdir, providers, symvers, toolchain
+from droidheaders.build import autoconf, host_tools, kdir, providers, symvers, toolchain
 from droidheaders.build.providers import Provider
 from droidheaders.build.symvers import Symvers
 from droidheaders.build.toolchain import Toolchain
 from droidheaders.cache import Bundle, Cache
 from droidheaders.errors import DroidheadersError, HeadersError, UsageError
-from droidheaders.ui import printable
+from droidheaders.headers import artifacts
+from droidheaders.headers.artifacts import Artifacts
+from droidheaders.ui import printable, ui
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Wish:
 
     `source` is a kernel's source tree, `provider` a directory with Makefiles and built host tools;
     one of them. `symvers` are official Module.symvers. `without_crcs` takes symbols whose CRC is
-    not known, `force` a compiler that is not sound.
+    not known, `force` a compiler that is not sound. `host_tools` is "archive" or "qemu" to run what
+    the archive itself brought, "provider" or "" not to.
     """
 
     source: Path | None = None
@@ -34,6 +37,7 @@ class Wish:
     symvers: tuple[Path, ...] = ()
     without_crcs: bool = False
     force: bool = False
+    host_tools: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,9 +127,42 @@ def _usable(known: Symvers, *, versioned: bool) -> list[str]:
 def _provider(
     cache: Cache, bundle: Bundle, wish: Wish, chosen: Toolchain, *, fetch: bool
 ) -> Provider:
+    """Return where Makefiles and host tools come from; where the archive has its own, say which."""
+    asked = [f"--{name}" for name in ("source", "provider") if getattr(wish, name) is not None]
+    own = wish.host_tools in ("archive", "qemu")
+    if own:
+        asked.append(f"--host-tools={wish.host_tools}")
+    if len(asked) > 1:
+        raise UsageError(f"{' and '.join(asked)} each give Makefiles", "give one of them")
+    built = artifacts.find(bundle.headers) if own or "artifacts" in bundle.meta else None
+    if own:
+        provider = _own(cache, bundle, built, wish.host_tools)
+    else:
+        try:
+            provider = _elsewhere(cache, bundle, wish, chosen, fetch=fetch)
+        except DroidheadersError as e:
+            if built is not None and built.complete and not asked:
+                way = host_tools.way(built)
+                e.hint += f", or --host-tools={way} to run what the archive itself brought"
+            raise
+    if built is not None and built.complete:
+        ui.say(host_tools.told(built, provider, asked=bool(asked or wish.host_tools)))
+    return provider
+
+
+def _own(cache: Cache, bundle: Bundle, built: Artifacts | None, way: str) -> Provider:
+    if built is None:
+        raise DroidheadersError(
+            f"the archive of {bundle.kernel} holds headers, and no host tools",
+            "droidheaders kdir --host-tools=provider",
+        )
+    return host_tools.of_archive(cache, bundle, built, emulated=way == "qemu")
+
+
+def _elsewhere(
+    cache: Cache, bundle: Bundle, wish: Wish, chosen: Toolchain, *, fetch: bool
+) -> Provider:
     number = bundle.kernel.number
-    if wish.source is not None and wish.provider is not None:
-        raise UsageError("--source and --provider both give Makefiles", "give one of them")
     if wish.provider is not None:
         return providers.of_directory(wish.provider)
     if wish.source is not None:

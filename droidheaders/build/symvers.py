@@ -18,7 +18,7 @@ from droidheaders.cache import Bundle, Cache, collected
 from droidheaders.errors import DroidheadersError, UsageError
 from droidheaders.kernel.exports import Exports, of_symvers
 from droidheaders.kernel.known import TRUST, ConflictError, Known, Table, merge
-from droidheaders.ui import printable
+from droidheaders.ui import printable, ui
 
 _LARGEST = 64 << 20  # bytes of a Module.symvers; real ones have 1 MB
 
@@ -89,17 +89,30 @@ class Symvers:
 
 
 def of(cache: Cache, bundle: Bundle, official: Sequence[Path] = ()) -> Symvers:
-    """Return what was collected for a bundle, and what files that its builder gives say.
+    """Return what was collected for a bundle, and what files of its builder say.
 
     Of neither there need be any: it has no symbols then. Raises UsageError for a file that cannot
     be read or is no Module.symvers, DroidheadersError when two sources contradict each other.
     """
-    tables = [*map(of_file, official), *collected.tables(cache, bundle)]
+    tables = [*map(of_file, official), *_brought(bundle), *collected.tables(cache, bundle)]
     try:
         symbols = merge(tables)
     except ConflictError as e:
         raise conflict(bundle, e) from e
     return Symvers(symbols, bundle.kernel.release, any(table.whole for table in tables))
+
+
+def _brought(bundle: Bundle) -> list[Table]:
+    """Return what the archive's own Module.symvers says, where it has build artifacts and so one.
+
+    Damaged it is left out, with a warning.
+    """
+    file = bundle.headers / "Module.symvers"
+    try:
+        return [of_file(file)] if file.is_file() else []
+    except UsageError as e:
+        ui.warn(e.message)
+        return []
 
 
 def conflict(bundle: Bundle, error: ConflictError) -> DroidheadersError:

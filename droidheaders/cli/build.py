@@ -10,7 +10,7 @@ import typer
 
 from droidheaders.cli._tail import KEY, WithTail
 from droidheaders.cli.flags import Named
-from droidheaders.cli.kdir import Force, Provider, Source, Symvers, WithoutCrcs
+from droidheaders.cli.kdir import Force, Provider, Source, Symvers, Tools, WithoutCrcs
 from droidheaders.cli.settings import emit, report, settings
 from droidheaders.ui import ui
 
@@ -88,6 +88,7 @@ def module(
     symvers: Symvers = None,
     without_crcs: WithoutCrcs = False,
     force: Force = False,
+    host_tools: Tools = None,
 ) -> None:
     """Build a kernel module for this kernel, and print the paths of the .ko files.
 
@@ -106,7 +107,7 @@ def module(
     cache = settings.cache()
     chosen = settings.bundle(bundle)
     files = tuple(symvers or ())
-    wish = Wish(source, provider, files, without_crcs, force)
+    wish = Wish(source, provider, files, without_crcs, force, host_tools or "")
     order = building.Order(directory, output, tuple(context.meta[KEY]), wish)
     built = building.build(cache, chosen, order, ui.say)
     for concern in built.equipment.toolchain.concerns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,23 @@ WithoutCrcs = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Take a compiler that is not sound.")]
 
 
+class HostTools(StrEnum):
+    """Whose modpost, fixdep and the like are run, where the archive brought its own."""
+
+    archive = "archive"
+    provider = "provider"
+    qemu = "qemu"
+
+
+Tools = Annotated[
+    HostTools | None,
+    typer.Option(
+        "--host-tools",
+        help="Run the programs that the archive brought, as they are or in QEMU; or not.",
+    ),
+]
+
+
 def kdir(
     bundle: Named = None,
     source: Source = None,
@@ -40,11 +58,13 @@ def kdir(
     symvers: Symvers = None,
     without_crcs: WithoutCrcs = False,
     force: Force = False,
+    host_tools: Tools = None,
 ) -> None:
     """Print a directory in which make builds modules for this kernel: make -C KDIR M=$PWD.
 
     It is made of the bundle's headers and configuration. Makefiles and host tools of the same
-    version come from Debian's packages, else from what --source or --provider name.
+    version come from Debian's packages, else from what --source or --provider name. Where the
+    archive brought its own, those are programs from a device: they run when --host-tools says so.
 
     Examples:
 
@@ -54,7 +74,7 @@ def kdir(
     """
     from droidheaders.equipping import Wish, equip
 
-    wish = Wish(source, provider, tuple(symvers or ()), without_crcs, force)
+    wish = Wish(source, provider, tuple(symvers or ()), without_crcs, force, host_tools or "")
     found = equip(settings.cache(), settings.bundle(bundle), wish)
     ui.say(found.toolchain.said, level=1)
     for concern in found.toolchain.concerns:

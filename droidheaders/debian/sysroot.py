@@ -1,4 +1,4 @@
-"""Headers and static libraries of a device's architecture, for what is built here to run there."""
+"""Libraries of another architecture: for what is built here to run there, or there to run here."""
 
 from __future__ import annotations
 
@@ -22,31 +22,50 @@ PACKAGES = (
 compilers count on (clang looks for it here, gcc has its own)."""
 
 
+_RUNTIME = ("libc6", "libelf1", "libssl3", "zlib1g")
+"""What a kernel's host tools are linked with: objtool with libelf, sign-file with libcrypto."""
+
+
 def sysroot(arch: str) -> Path:
     """Return a directory with usr/include and usr/lib/TRIPLE for `arch` (arm64, x86_64).
 
     Fetched on first use, 5 MB, and kept. Raises DroidheadersError when packages cannot be had.
     """
-    there = place(arch)
-    if there.is_dir():
-        return there
-    with locked():
-        if not there.is_dir():
-            _fetch(arch, there)
-    return there
+    return _there(arch, place(arch), PACKAGES)
+
+
+def libraries(arch: str) -> Path:
+    """Return a directory with the dynamic linker and libraries of `arch`, for programs of its own.
+
+    Fetched on first use, 5 MB, and kept. Raises DroidheadersError when packages cannot be had.
+    """
+    return _there(arch, _place(arch, _RUNTIME), _RUNTIME)
 
 
 def place(arch: str) -> Path:
     """Return where the directory for `arch` is, or will be when it has been fetched."""
-    key = hashlib.sha256(repr((SUITE, PACKAGES)).encode()).hexdigest()[:12]
+    return _place(arch, PACKAGES)
+
+
+def _place(arch: str, packages: tuple[str, ...]) -> Path:
+    key = hashlib.sha256(repr((SUITE, packages)).encode()).hexdigest()[:12]
     return cache_dir() / "sysroot" / f"{arch}-{key}"
 
 
-def _fetch(arch: str, into: Path) -> None:
+def _there(arch: str, there: Path, names: tuple[str, ...]) -> Path:
+    if there.is_dir():
+        return there
+    with locked():
+        if not there.is_dir():
+            _fetch(arch, there, names)
+    return there
+
+
+def _fetch(arch: str, into: Path, names: tuple[str, ...]) -> None:
     ui.say(f"fetching libraries for {arch}")
     packages = Packages(cache_dir(), mirror(), [SUITE], arch)
     packages.update()
-    files = packages.fetch(packages.find(PACKAGES, DEBIAN_ARCH[arch]))
+    files = packages.fetch(packages.find(names, DEBIAN_ARCH[arch]))
     new = into.with_name(f".{into.name}.{os.urandom(4).hex()}")
     try:
         unpack(files, new)
