@@ -61,7 +61,7 @@ def of_device(device: Device, open_cache: Callable[[], Cache]) -> Facts:
         config=config,
         vermagic=vermagic[1].decode() if vermagic else _vermagic(bundle),
         headers=bundle.headers if bundle else None,
-        switches=_switches(inquiry, config),
+        switches=switches(inquiry.switches, config),
     )
     same = [b.name for b in cache.bundles() if b.kernel.release == kernel.release]
     relatives = tuple(name for name in same if bundle is None or name != bundle.name)
@@ -95,15 +95,15 @@ def of_bundle(bundle: Bundle) -> Facts:
     return _with_compilers(facts, named)
 
 
-def _switches(inquiry: Inquiry, config: Kconfig | None) -> dict[str, str]:
+def switches(told: Mapping[str, str], config: Kconfig | None) -> dict[str, str]:
     """Return what the running kernel says of itself; its lockdown also without securityfs.
 
     That is how it was started then: nothing on Android raises it later.
     """
-    switches = dict(inquiry.switches)
+    found = dict(told)
     can = config is None or config.get("SECURITY_LOCKDOWN_LSM") == "y"
-    if can and "lockdown" not in switches and "cmdline" in switches:
-        wanted = re.search(r"\blockdown=(integrity|confidentiality)\b", switches["cmdline"])
+    if can and "lockdown" not in found and "cmdline" in found:
+        wanted = re.search(r"\blockdown=(integrity|confidentiality)\b", found["cmdline"])
         levels = ("INTEGRITY", "CONFIDENTIALITY")
         forced = (
             level.lower()
@@ -111,8 +111,8 @@ def _switches(inquiry: Inquiry, config: Kconfig | None) -> dict[str, str]:
             if config and config.get(f"LOCK_DOWN_KERNEL_FORCE_{level}") == "y"
         )
         if level := wanted[1] if wanted else next(forced, ""):
-            switches["lockdown"] = f"[{level}]"
-    return switches
+            found["lockdown"] = f"[{level}]"
+    return found
 
 
 def _ikconfig(inquiry: Inquiry) -> tuple[Kconfig | None, str]:

@@ -19,6 +19,7 @@ from droidheaders.errors import (
     UnsupportedError,
     UsageError,
 )
+from droidheaders.identifying import Questions
 from droidheaders.objects import module as modules
 from droidheaders.objects.module import Module
 from droidheaders.run.expecting import Expectations
@@ -78,9 +79,14 @@ def run_module(
     with device.privileged() as root:
         try:
             with reserved(device) as place:
-                with Meanwhile(lambda: _prepared(device, root, place)) as asked:
-                    kernel = _judge(device, files, open_cache, force=job.force)
+                questions = Questions()
+                with Meanwhile(lambda: greet(device, place)) as asked:
+                    from droidheaders.preflight import module_file  # 0.1 s  # noqa: F401
+
                     greeting = asked.result()
+                told = root.shell(questions.script).stdout
+                facts = questions.facts(device, told, open_cache)
+                kernel = _judge(device, facts, files, open_cache, force=job.force)
                 device.push_all([(one.data, f"{place}/{one.name}.ko", 0o644) for one in files])
                 run = _Run(device, job, files, greeting, place, kernel)
                 return run.run(root, expectations, sink)
@@ -153,26 +159,25 @@ def _ordered(files: Sequence[_File]) -> list[_File]:
         ) from e
 
 
-def _prepared(device: Device, root: Root, place: str) -> Greeting:
-    """Make the place, and become root while the device is asked other things, where su does it."""
-    greeting = greet(device, place)
-    if greeting.has_su:
-        root.shell(":")
-    return greeting
-
-
 def _judge(
-    device: Device, files: Sequence[_File], open_cache: Callable[[], Cache], *, force: bool
+    device: Device,
+    known: Facts | None,
+    files: Sequence[_File],
+    open_cache: Callable[[], Cache],
+    *,
+    force: bool,
 ) -> str:
     """Return how a sentence calls the kernel; UnsupportedError when it does not take a module.
 
-    What costs a second to ask for and the kernel itself finds out without harm is left to it: which
-    symbols it exports.
+    The device is asked where the cache does not know its kernel. What costs a second to ask for and
+    the kernel itself finds out without harm is left to it: which symbols it exports, where nothing
+    was collected of that.
     """
     from droidheaders.preflight.module_file import judge
 
-    facts = _with_layout(gathering.of_device(device, open_cache), device, files)
-    target = _with_given(facts, files).target
+    facts = _with_layout(known, device, files, open_cache)
+    facts = _with_given(gathering.with_symvers(facts, open_cache()), files)
+    target = facts.target
     for one in files:
         answer = judge(one.module, target).answer
         named = f"{printable(one.name)} on {target.name}: {answer.because}"
@@ -183,15 +188,22 @@ def _judge(
     return target.name
 
 
-def _with_layout(facts: Facts, device: Device, files: Sequence[_File]) -> Facts:
-    """Add the kernel's types where struct module's size is to be compared.
+def _with_layout(
+    known: Facts | None, device: Device, files: Sequence[_File], open_cache: Callable[[], Cache]
+) -> Facts:
+    """Return what is known of the kernel, with its types, to compare struct module's size by.
 
     Of the cache's without asking. The device is asked where nothing else would keep a module of
     another layout from overwriting memory: neither the CRC of module_layout, nor the kernel's own
     comparison, which came with 6.4 (elf_validity_cache_index_mod()).
     """
+    if known and known.bundle and "btf" in known.bundle.parts:
+        return gathering.with_types(known, None, {"module"})
+    facts = gathering.of_device(device, open_cache) if known is None else known
     number = facts.target.kernel.number or (0, 0)
     checked = number[:2] >= (6, 4) or all(_LAYOUT in (f.module.versions or {}) for f in files)
+    if not checked and facts.inquiry is None:
+        facts = gathering.of_device(device, open_cache)
     return gathering.with_types(facts, None if checked else device, {"module"})
 
 
