@@ -191,20 +191,19 @@ def _judge(
 def _with_layout(
     known: Facts | None, device: Device, files: Sequence[_File], open_cache: Callable[[], Cache]
 ) -> Facts:
-    """Return what is known of the kernel, with its types, to compare struct module's size by.
+    """Return what is known of the kernel, with its types where struct module's size needs them.
 
-    Of the cache's without asking. The device is asked where nothing else would keep a module of
+    That is where nothing else would keep a module of
     another layout from overwriting memory: neither the CRC of module_layout, nor the kernel's own
     comparison, which came with 6.4 (elf_validity_cache_index_mod()).
     """
-    if known and known.bundle and "btf" in known.bundle.parts:
-        return gathering.with_types(known, None, {"module"})
     facts = gathering.of_device(device, open_cache) if known is None else known
     number = facts.target.kernel.number or (0, 0)
-    checked = number[:2] >= (6, 4) or all(_LAYOUT in (f.module.versions or {}) for f in files)
-    if not checked and facts.inquiry is None:
+    if number[:2] >= (6, 4) or all(_LAYOUT in (file.module.versions or {}) for file in files):
+        return facts
+    if facts.inquiry is None and not (facts.bundle and "btf" in facts.bundle.parts):
         facts = gathering.of_device(device, open_cache)
-    return gathering.with_types(facts, None if checked else device, {"module"})
+    return gathering.with_types(facts, device, {"module"})
 
 
 def _with_given(facts: Facts, files: Sequence[_File]) -> Facts:
