@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from droidheaders.build import autoconf, host_tools, kdir, providers, symvers, toolchain
+from droidheaders.build import (
+    autoconf,
+    host_tools,
+    kdir,
+    providers,
+    randstruct,
+    symvers,
+    toolchain,
+)
 from droidheaders.build.providers import Provider
 from droidheaders.build.symvers import Symvers
 from droidheaders.build.toolchain import Toolchain
@@ -65,16 +73,18 @@ def equip(cache: Cache, bundle: Bundle, wish: Wish, *, fetch: bool = True) -> Eq
     """Return what modules for a bundle's kernel are built with: 0.1 to 0.2 s, once it is there.
 
     Without `fetch` nothing is taken from the network. Raises DroidheadersError where no compiler
-    fits, no provider is to be had, or a kernel with MODVERSIONS has no known CRC at all; UsageError
+    fits, no provider is to be had, or a kernel with MODVERSIONS has no known CRC at all;
+    UnsupportedError where its structures are shuffled by a seed that the provider lacks; UsageError
     for what a person gave and cannot be, and what `kdir.make` raises.
     """
     known = symvers.of(cache, bundle, wish.symvers)
     try:
-        versioned = autoconf.options(bundle.path).get("CONFIG_MODVERSIONS") == "y"
+        options = autoconf.options(bundle.path)
     except OSError as e:
         raise HeadersError(
             f"{bundle.name} cannot be read: {e.strerror}", "droidheaders pull"
         ) from e
+    versioned = options.get("CONFIG_MODVERSIONS") == "y"
     usable = _usable(known, versioned=versioned)
     if versioned and not usable and not wish.without_crcs:
         raise DroidheadersError(
@@ -84,6 +94,8 @@ def equip(cache: Cache, bundle: Bundle, wish: Wish, *, fetch: bool = True) -> Eq
         )
     chosen = toolchain.choose(bundle, wish.force)
     provider = _provider(cache, bundle, wish, chosen, fetch=fetch)
+    if not wish.force:
+        randstruct.check(bundle, options, provider)
     recipe = kdir.Recipe(
         provider=provider,
         symvers=known.text(usable),

@@ -31,7 +31,12 @@ Symvers = Annotated[
 WithoutCrcs = Annotated[
     bool, typer.Option("--without-crcs", help="Leave out CRCs that are not known.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Take a compiler that is not sound.")]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Take a compiler that is not sound, a layout that is not the kernel's."
+    ),
+]
 
 
 class HostTools(StrEnum):
