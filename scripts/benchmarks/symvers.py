@@ -15,10 +15,9 @@ from droidheaders.collecting import of_files
 from droidheaders.importing import import_file
 from droidheaders.kernel.exports import Export, of_symvers
 from droidheaders.kernel.known import Table, merge
+from scripts.benchmarks.measuring import Figure
 from tests.kernels import NAMES
 from tests.packaged import packaged
-
-Line = tuple[str, float, str, float | None, str]
 
 # In a process of its own, for its memory: VmHWM, since wait4(2) counts who started it too.
 _READ = """
@@ -37,14 +36,14 @@ print(json.dumps([ended - started, ended - opened, peak * 1024 / 1e6, count, len
 """
 
 
-def bench_symvers(work: Path, runs: int) -> Iterator[Line]:
-    """Yield the lines of every kernel that guests have."""
+def bench_symvers(work: Path, runs: int) -> Iterator[Figure]:
+    """Read the tables of every kernel that guests have."""
     for name in NAMES:
         with tempfile.TemporaryDirectory(dir=work) as place:
             yield from _kernel(name, Path(place), runs)
 
 
-def _kernel(name: str, place: Path, runs: int) -> Iterator[Line]:
+def _kernel(name: str, place: Path, runs: int) -> Iterator[Figure]:
     of = packaged(name, place / "packages")
     truth = of_symvers(of.symvers.read_text()).symbols
     bundle = import_file(of.headers, Cache(place / "cache")).bundle
@@ -62,17 +61,17 @@ def _kernel(name: str, place: Path, runs: int) -> Iterator[Line]:
     yield from _cost(name, of.image, runs)
 
 
-def _held(what: str, tables: list[Table], truth: Mapping[str, Export]) -> Line:
+def _held(what: str, tables: list[Table], truth: Mapping[str, Export]) -> Figure:
     found = {symbol: known.export for symbol, known in merge(tables).items()}
     wrong = sum(
         symbol not in truth or truth[symbol].crc != export.crc for symbol, export in found.items()
     )
     whole = sum(truth.get(symbol) == export for symbol, export in found.items())
     detail = f"{len(found)} of {len(truth)} symbols, {whole} with owner, licence and namespace"
-    return what, wrong, "", 0, detail
+    return Figure(what, wrong, "", 0, detail)
 
 
-def _cost(name: str, image: Path, runs: int) -> Iterator[Line]:
+def _cost(name: str, image: Path, runs: int) -> Iterator[Figure]:
     command = [sys.executable, "-c", _READ, str(image)]
     told = [
         json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
@@ -80,5 +79,5 @@ def _cost(name: str, image: Path, runs: int) -> Iterator[Line]:
     ]
     whole, table, peak = (statistics.median(one[number] for one in told) for number in range(3))
     detail = f"in process; {table:.2f} s of it the table, of {told[0][4] / 1e6:.0f} MB"
-    yield f"CRC table of the image, {name}", whole, "s", 1.5, detail
-    yield f"peak memory of that, {name}", peak, "MB", 300, "VmHWM"
+    yield Figure(f"CRC table of the image, {name}", whole, "s", 1.5, detail)
+    yield Figure(f"peak memory of that, {name}", peak, "MB", 300, "VmHWM")

@@ -1,0 +1,1 @@
+"""droidheaders measured against doing the same by hand."""
