@@ -83,9 +83,12 @@ def _failed(equipment: Equipment, source: Path, made: module.Made) -> Droidheade
             "use what it exports, or name the Module.symvers of the module that has it:"
             " -- KBUILD_EXTRA_SYMBOLS=FILE",
         )
+    kinds = symvers.coverage.keys()
+    modules = "image" not in kinds and kinds & {"exports", "versions"}  # the image knows more
+    way = "droidheaders symvers --image boot.img" if modules else "droidheaders pull --modules"
     return DroidheadersError(
         f"{name} asks for symbols of {kernel} whose CRCs are not known: {shown}",
-        "droidheaders pull --modules, or --symvers FILE, or --without-crcs to leave them out",
+        f"{way}, or --symvers FILE, or --without-crcs to leave them out",
     )
 
 

@@ -52,11 +52,11 @@ def directory(path: Path) -> Path:
 
 
 def fit(path: Path) -> None:
-    """Raise UsageError for a path with what make takes for something else."""
-    if re.search(r"[\s:#$%]", str(path)):
+    """Raise UsageError for a path with what make takes for something else, = for a variable."""
+    if re.search(r"[\s:#$%=]", str(path)):
         shown = printable(str(path), 500)
         raise UsageError(
-            f"make takes no blank and no colon in a path, such as in {shown}",
+            f"make takes no blank, no colon and no = in a path, such as in {shown}",
             f"ln -s {shlex.quote(shown)} /tmp/module, and build that",
         )
 
