@@ -77,7 +77,8 @@ def _failed(equipment: Equipment, source: Path, made: module.Made) -> Droidheade
     shown = ", ".join(printable(symbol, 64) for symbol in missing[:_NAMED])
     shown += f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
     symvers = equipment.symvers
-    if symvers.whole and not any(symbol in symvers.symbols for symbol in missing):
+    exported = symvers.exports().symbols
+    if symvers.whole and not any(symbol in exported for symbol in missing):
         return DroidheadersError(
             f"{name} asks for what {kernel} does not export: {shown}",
             "use what it exports, or name the Module.symvers of the module that has it:"
@@ -106,9 +107,10 @@ def judge(built: Built, device: Device | None, cache: Cache) -> dict[str, Report
     bundle, symvers = built.equipment.bundle, built.equipment.symvers
     facts = gathering.of_device(device, lambda: cache) if device else gathering.of_bundle(bundle)
     target = gathering.with_types(facts, device, {"module"}).target
-    if symvers.symbols:
-        others = [target.exports] if target.exports else []
-        target = replace(target, exports=merge(symvers.exports(), *others))
+    if symvers.coverage["symbols"]:
+        known = symvers.exports()
+        known = merge(known, target.exports) if target.exports else known
+        target = replace(target, exports=known)
     reports = {str(path): judge(parse(path.read_bytes()), target) for path in built.modules}
     return {p: replace(r, facts={"kind": "module", **r.facts}) for p, r in reports.items()}
 

@@ -17,11 +17,10 @@ from droidheaders.build import (
     kdir,
     providers,
     randstruct,
-    symvers,
     toolchain,
 )
+from droidheaders.build.merged import Merged, merged
 from droidheaders.build.providers import Provider
-from droidheaders.build.symvers import Symvers
 from droidheaders.build.toolchain import Toolchain
 from droidheaders.cache import Bundle, Cache
 from droidheaders.errors import DroidheadersError, HeadersError, UsageError
@@ -56,7 +55,7 @@ class Equipment:
     bundle: Bundle
     provider: Provider
     toolchain: Toolchain
-    symvers: Symvers
+    symvers: Merged
 
     def describe(self) -> dict[str, Any]:
         """Return it as `--json` shows it."""
@@ -77,7 +76,6 @@ def equip(cache: Cache, bundle: Bundle, wish: Wish, *, fetch: bool = True) -> Eq
     UnsupportedError where its structures are shuffled by a seed that the provider lacks; UsageError
     for what a person gave and cannot be, and what `kdir.make` raises.
     """
-    known = symvers.of(cache, bundle, wish.symvers)
     try:
         options = autoconf.options(bundle.path)
     except OSError as e:
@@ -85,8 +83,8 @@ def equip(cache: Cache, bundle: Bundle, wish: Wish, *, fetch: bool = True) -> Eq
             f"{bundle.name} cannot be read: {e.strerror}", "droidheaders pull"
         ) from e
     versioned = options.get("CONFIG_MODVERSIONS") == "y"
-    usable = _usable(known, versioned=versioned)
-    if versioned and not usable and not wish.without_crcs:
+    known = merged(cache, bundle, wish.symvers, versioned=versioned)
+    if versioned and not known.coverage["crcs"] and not wish.without_crcs:
         raise DroidheadersError(
             f"{bundle.kernel} looks at the CRCs of symbols (CONFIG_MODVERSIONS), and none is known",
             "droidheaders pull --modules, or --symvers with the Module.symvers of its build, or"
@@ -98,10 +96,10 @@ def equip(cache: Cache, bundle: Bundle, wish: Wish, *, fetch: bool = True) -> Eq
         randstruct.check(bundle, options, provider)
     recipe = kdir.Recipe(
         provider=provider,
-        symvers=known.text(usable),
+        symvers=known.text(),
         variables=chosen.variables,
         # Where nothing tells what is exported, and no CRC is looked at, nothing is lost.
-        strict=not wish.without_crcs and (versioned or bool(known.symbols)),
+        strict=not wish.without_crcs and (versioned or bool(known.coverage["symbols"])),
     )
     return Equipment(kdir.make(cache, bundle, recipe), bundle, provider, chosen, known)
 
@@ -125,15 +123,6 @@ def last(cache: Cache, bundle: Bundle) -> Path | None:
     with suppress(OSError):  # dropped this very moment
         return max(made, key=lambda path: path.stat().st_mtime, default=None)
     return None
-
-
-def _usable(known: Symvers, *, versioned: bool) -> list[str]:
-    """Return the symbols that modpost may know of: where CRCs count, those that have one.
-
-    With a CRC of 0 it would make a module that the kernel refuses.
-    """
-    symbols = known.symbols.items()
-    return [name for name, one in symbols if one.export.crc is not None or not versioned]
 
 
 def _provider(

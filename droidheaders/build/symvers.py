@@ -45,11 +45,6 @@ class Symvers:
         counts: dict[str, int] = {kind: kinds[kind] for kind in TRUST if kinds[kind]}
         return {"symbols": len(self.symbols), "crcs": crcs, **counts}
 
-    @property
-    def key(self) -> str:
-        """Return a digest of all that `text` says."""
-        return hashlib.sha256(self.text().encode("utf-8", "surrogateescape")).hexdigest()
-
     def text(self, names: Collection[str] | None = None) -> str:
         """Return a Module.symvers as modpost of this release reads it, of `names` or of all.
 
@@ -88,31 +83,74 @@ class Symvers:
         return Exports(symbols, self.whole, " and ".join(names[k] for k in TRUST if k in kinds))
 
 
+@dataclass(frozen=True)
+class Sources:
+    """All that tells of a bundle's symbols: the content of the files, which are read once.
+
+    `official` are those of its builder, `brought` is the archive's own, where it has build
+    artifacts, and `tables` are what was collected.
+    """
+
+    bundle: Bundle
+    official: tuple[tuple[Path, bytes], ...]
+    brought: bytes
+    tables: tuple[bytes, ...]
+
+    @property
+    def key(self) -> str:
+        """Return a digest of all of it."""
+        content = hashlib.sha256()
+        parts = [[data for _, data in self.official], [self.brought], self.tables]
+        for part in parts:
+            content.update(f"{[len(data) for data in part]}".encode())
+            for data in part:
+                content.update(data)
+        return content.hexdigest()
+
+    def merged(self) -> Symvers:
+        """Return what they say together; raises as `of`."""
+        tables = [of_data(file, data) for file, data in self.official]
+        tables += self._brought()
+        tables += collected.decoded(self.tables)
+        try:
+            symbols = merge(tables)
+        except ConflictError as e:
+            raise conflict(self.bundle, e) from e
+        whole = any(table.whole for table in tables)
+        return Symvers(symbols, self.bundle.kernel.release, whole)
+
+    def _brought(self) -> list[Table]:
+        """Return what the archive's own says; damaged it is left out, with a warning."""
+        try:
+            return [of_data(_own(self.bundle), self.brought)] if self.brought else []
+        except UsageError as e:
+            ui.warn(e.message)
+            return []
+
+
+def read(cache: Cache, bundle: Bundle, official: Sequence[Path] = ()) -> Sources:
+    """Return all that tells of a bundle's symbols; UsageError for a file that cannot be read."""
+    brought = b""
+    try:
+        if _own(bundle).is_file():
+            brought = _content(_own(bundle))
+    except UsageError as e:
+        ui.warn(e.message)
+    given = tuple((file, _content(file)) for file in official)
+    return Sources(bundle, given, brought, collected.contents(cache, bundle))
+
+
 def of(cache: Cache, bundle: Bundle, official: Sequence[Path] = ()) -> Symvers:
     """Return what was collected for a bundle, and what files of its builder say.
 
     Of neither there need be any: it has no symbols then. Raises UsageError for a file that cannot
     be read or is no Module.symvers, DroidheadersError when two sources contradict each other.
     """
-    tables = [*map(of_file, official), *_brought(bundle), *collected.tables(cache, bundle)]
-    try:
-        symbols = merge(tables)
-    except ConflictError as e:
-        raise conflict(bundle, e) from e
-    return Symvers(symbols, bundle.kernel.release, any(table.whole for table in tables))
+    return read(cache, bundle, official).merged()
 
 
-def _brought(bundle: Bundle) -> list[Table]:
-    """Return what the archive's own Module.symvers says, where it has build artifacts and so one.
-
-    Damaged it is left out, with a warning.
-    """
-    file = bundle.headers / "Module.symvers"
-    try:
-        return [of_file(file)] if file.is_file() else []
-    except UsageError as e:
-        ui.warn(e.message)
-        return []
+def _own(bundle: Bundle) -> Path:
+    return bundle.headers / "Module.symvers"
 
 
 def conflict(bundle: Bundle, error: ConflictError) -> DroidheadersError:
@@ -126,15 +164,24 @@ def conflict(bundle: Bundle, error: ConflictError) -> DroidheadersError:
 
 def of_file(file: Path) -> Table:
     """Return what a Module.symvers or vmlinux.symvers says; UsageError when it is none."""
-    name = printable(str(file), 200)
+    return of_data(file, _content(file))
+
+
+def _content(file: Path) -> bytes:
     try:
         with file.open("rb") as opened:
-            text = opened.read(_LARGEST + 1).decode("utf-8", "replace")
+            return opened.read(_LARGEST + 1)
     except OSError as e:
+        name = printable(str(file), 200)
         hint = f"ls -l {shlex.quote(name)}"
         raise UsageError(f"cannot read {name}: {e.strerror or e}", hint) from e
+
+
+def of_data(file: Path, data: bytes) -> Table:
+    """Return what a file says that has this content; UsageError as `of_file`."""
+    name = printable(str(file), 200)
     try:
-        told = of_symvers(text, name)
+        told = of_symvers(data.decode("utf-8", "replace"), name)
     except ValueError as e:
         hint = "give the Module.symvers or vmlinux.symvers of the kernel's own build"
         raise UsageError(f"{name} {e}", hint) from e

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -26,17 +27,25 @@ _SCHEMA = 1
 
 def tables(cache: Cache, bundle: Bundle) -> list[Table]:
     """Return what was collected for a bundle; a table that is damaged is none."""
+    return decoded(contents(cache, bundle))
+
+
+def contents(cache: Cache, bundle: Bundle) -> tuple[bytes, ...]:
+    """Return the content of the files that were collected for a bundle, as far as they are read."""
     found = []
-    place = _place(cache, bundle)
-    try:
-        files = sorted(place.glob("*.json"))
-    except OSError:
-        return []
-    for file in files:
-        try:
-            found.append(_decoded(json.loads(file.read_bytes())))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
+    with suppress(OSError):
+        for file in sorted(_place(cache, bundle).glob("*.json")):
+            with suppress(OSError):
+                found.append(file.read_bytes())
+    return tuple(found)
+
+
+def decoded(files: Iterable[bytes]) -> list[Table]:
+    """Return the tables in the content of such files; a damaged one is none."""
+    found = []
+    for data in files:
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            found.append(_decoded(json.loads(data)))
     return found
 
 

@@ -57,10 +57,10 @@ def symbols(module: Module, target: Target) -> Answer:
     if twice:
         because = f"it exports {named(twice)}, as vmlinux does; {EXEC_FORMAT}"
         return Answer(name, "no", because, "rename it, or leave its EXPORT_SYMBOL out")
-    owners = {e.module for e in exports.symbols.values()}
-    unseen = [other for other in module.depends if other not in owners]
     if not lacking:
         return _all_exported(module, target)
+    owners = {e.module for e in exports.symbols.values()}
+    unseen = [other for other in module.depends if other not in owners]
     says = f"{named(lacking)} {'is' if len(lacking) == 1 else 'are'} not among the exports"
     says += f" in {exports.source}"
     if unseen:
