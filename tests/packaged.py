@@ -22,15 +22,21 @@ class Packaged:
     headers: Path
 
 
-def packaged(name: str, place: Path) -> Packaged:
-    """Return the packages of a recipe's kernel, unpacked below `place`; `headers` is an archive."""
+def unpacked(name: str, place: Path, *parts: str) -> kernel.Kernel:
+    """Unpack linux-PART-RELEASE of a recipe's kernel below `place`, and return the guest's own."""
     recipe = recipes.load(name)
     image.setup(recipe)
     built = kernel.cached(recipe, cache_dir())
     assert built
     packages = Packages(cache_dir(), mirror(), [recipe.suite], recipe.arch)
-    names = [f"linux-{part}-{built.release}" for part in ("headers", "image")]
+    names = [f"linux-{part}-{built.release}" for part in parts]
     unpack(packages.fetch(packages.find(names, recipe.debian_arch)), place)
+    return built
+
+
+def packaged(name: str, place: Path) -> Packaged:
+    """Return the packages of a recipe's kernel, unpacked below `place`; `headers` is an archive."""
+    built = unpacked(name, place, "headers", "image")
     return Packaged(
         built.release,
         place / f"usr/src/linux-headers-{built.release}/Module.symvers",

@@ -13,11 +13,8 @@ from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
 from droidheaders.build import providers
-from droidheaders.debian.mirror import mirror
-from droidheaders.debian.packages import Packages, unpack
-from droidheaders.debian.place import cache_dir
-from droidheaders.guest import image, kernel, recipes
 from droidheaders.kernel import KernelIdentity
+from tests.packaged import unpacked
 
 _PLACE = tempfile.TemporaryDirectory(prefix="droidheaders-distribution-")
 
@@ -46,18 +43,12 @@ def distribution(name: str) -> Distribution:
 
     It expects to be installed: its links and its Makefile are led to the unpacked packages here.
     """
-    recipe = recipes.load(name)
-    image.setup(recipe)
-    built = kernel.cached(recipe, cache_dir())
-    assert built
+    root = Path(_PLACE.name, name)
+    built = unpacked(name, root, "headers")
     number = KernelIdentity(built.release, "", "", "").number
     assert number
     common = providers.of_debian(number, name)
-    packages = Packages(cache_dir(), mirror(), [recipe.suite], recipe.arch)
-    package = f"linux-headers-{built.release}"
-    root = Path(_PLACE.name, name)
-    unpack(packages.fetch(packages.find([package], recipe.debian_arch)), root)
-    kdir = root / "usr/src" / package
+    kdir = root / f"usr/src/linux-headers-{built.release}"
     (kdir / "Makefile").write_text(f"include {common.makefiles}/Makefile\n")
     for link in ("scripts", "tools"):
         (kdir / link).unlink()
