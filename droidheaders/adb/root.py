@@ -6,7 +6,8 @@ import os
 import shlex
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from droidheaders import journal
 from droidheaders.adb._errors import NoRootError, mapped
@@ -24,6 +25,8 @@ from droidheaders.ui import printable, ui
 if TYPE_CHECKING:
     from droidheaders.adb.device import Device
     from droidheaders.journal import Entry
+
+T = TypeVar("T", Session, ShellStream)
 
 _RESTART_TIMEOUT = 30.0
 _POLL = 0.1
@@ -88,11 +91,20 @@ class Root:
         _ = self.how  # first, for what only tries to become root would take of its stdin
         return self.device.stream(self._command(script), idle_timeout=idle_timeout, fed=True)
 
-    def session(self, script: str) -> Session:
-        """Run `script` as root; as `Device.session`, and NoRootError when nothing gives root."""
-        if self._how is None:
-            self.shell(":")
-        return self.device.session(self._command(script))
+    def session(self, script: str, *, first: str = ":") -> Session:
+        """Run `script` as root; as `Device.session`, and NoRootError when nothing gives root.
+
+        `first` is run before that as the shell's user, and again where adbd had to be restarted;
+        it must say nothing on stderr, and read nothing.
+        """
+
+        def start(command: str) -> Session:
+            return self.device.session(f"{first}\n{command}")
+
+        # What tries to become root reads no stdin: nothing is written there before the script runs.
+        return self._begun(
+            start, lambda one: one.take_stderr_line(self.device.server.timeout), script
+        )
 
     def put_back(self) -> None:
         """Undo `adb root`, if this object did it; a device that will not have it gets a warning.
@@ -115,34 +127,39 @@ class Root:
         def start(command: str) -> ShellStream:
             return self.device.open_stream(command, idle_timeout=idle_timeout, deadline=deadline)
 
+        return self._begun(start, ShellStream.take_stderr_line, script)
+
+    def _begun(self, start: Callable[[str], T], first_line: Callable[[T], bytes], script: str) -> T:
+        """Return what `start` makes of the script as root, in one round trip where su gives it."""
         if self._how is None:
             with self._lock:
                 if self._how is None:
                     # First: while we have a part in it, no other of us takes root away.
                     self._restart = self._restart or journal.join(self.device.serial, ADB_ROOT)
                     token = os.urandom(8).hex()
-                    stream = start(su_wrapper(script, token))
-                    if self._found(stream, token):
-                        return stream
+                    running = start(su_wrapper(script, token))
+                    try:
+                        words = first_line(running).decode("utf-8", "replace").split(" ", 2)
+                        found = self._found(words, token)
+                    except BaseException:
+                        running.close()
+                        raise
+                    if found:
+                        return running
+                    running.close()
+                    self._restart_adbd()
         return start(self._command(script))
 
-    def _found(self, stream: ShellStream, token: str) -> bool:
-        """Read how the wrapper fared; False when it ran nothing and adbd was restarted instead."""
-        try:
-            words = stream.take_stderr_line().decode("utf-8", "replace").split(" ", 2)
-            if words[0] == token and words[1] != "none":
-                self._how = " ".join(words[1:])
-                return True
-        except BaseException:
-            stream.close()
-            raise
-        stream.close()
+    def _found(self, words: list[str], token: str) -> bool:
+        """Read how the wrapper fared; False when it ran nothing, and adbd is to be restarted."""
+        if words[0] == token and words[1] != "none":
+            self._how = " ".join(words[1:])
+            return True
         debuggable = words[-1].strip() == "1" if words[0] == token else False
         if not debuggable:
             raise self._no_root(
                 "su gives none, and the build is not debuggable, so neither would `adb root`"
             )
-        self._restart_adbd()
         return False
 
     def _command(self, script: str) -> str:

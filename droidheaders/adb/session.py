@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import select
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from droidheaders.adb._errors import Peer, mapped
 from droidheaders.adb.shell import CLOSE_STDIN, ShellDecoder, stdin_packet, understood
+from droidheaders.errors import DeviceLostError
 
 if TYPE_CHECKING:
     from droidheaders.adb._connection import Connection
 
 _CHUNK = 256 * 1024
 _PACKET = 32 * 1024  # of stdin; adbd takes it apart as it likes
+_FIRST = 1 << 20  # bytes that may come before a first line has its end
 
 
 class Piece(NamedTuple):
@@ -35,6 +38,7 @@ class Session:
         self._connection = connection
         connection.conn.settimeout(None)  # it may be silent for as long as it likes
         self._decoder = _Pieces()
+        self._kept: list[Piece] = []  # what came with a line that was taken
         self._buffer = memoryview(bytearray(_CHUNK))
         self._poll = select.poll()
         self._poll.register(connection.conn, select.POLLIN)
@@ -57,7 +61,7 @@ class Session:
     @property
     def status(self) -> int | None:
         """The exit status, None while the command runs; 128 + N for signal N."""
-        return self._decoder.status
+        return None if self._kept else self._decoder.status
 
     def read(self, timeout: float | None = None) -> list[Piece]:
         """Return what came, in its order, after waiting for it at most `timeout` seconds.
@@ -65,6 +69,9 @@ class Session:
         Empty when nothing came in time, or the command has ended. Raises DeviceLostError when the
         connection closes without an exit status, or what comes is not adb's protocol.
         """
+        if self._kept:
+            kept, self._kept = self._kept, []
+            return kept
         if self.status is not None:
             return []
         with mapped(self._peer, "running a command"):
@@ -75,6 +82,27 @@ class Session:
                 raise EOFError("the connection closed without an exit status")
         with understood(self._peer):
             return self._decoder.pieces_in(self._buffer[:got])
+
+    def take_stderr_line(self, timeout: float) -> bytes:
+        """Take the first line off stderr, waiting for it; what comes with it is read later.
+
+        What there is of it when the command ends. Raises DeviceTimeoutError after `timeout`
+        seconds, and what `read` raises.
+        """
+        deadline = time.monotonic() + timeout
+        said, kept = b"", list[Piece]()
+        while b"\n" not in said and self.status is None:
+            got = self.read(max(0.0, deadline - time.monotonic()))
+            said += b"".join(piece.data for piece in got if piece.error)
+            kept += [piece for piece in got if not piece.error]
+            if len(said) + sum(len(piece.data) for piece in kept) > _FIRST:
+                raise DeviceLostError(f"{self._peer.name} goes on and on before it says how it is")
+            if not got and self.status is None and time.monotonic() >= deadline:
+                with mapped(self._peer, "starting a command"):
+                    raise TimeoutError
+        line, _, rest = said.partition(b"\n")
+        self._kept = [*kept, *([Piece(True, rest)] if rest else [])]
+        return line
 
     def write(self, data: bytes) -> None:
         """Give the command `data` on its stdin; waits while it does not take it."""

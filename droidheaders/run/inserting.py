@@ -1,75 +1,28 @@
 """Modules that are put into a kernel and taken out again: one script on the device, and its words.
 
-The kernel's log comes on the script's stdout, its own words on stderr, each after a nonce. It waits
-for a line on stdin where the host decides. When nobody is there any more, stdin ends, and it takes
-out what it put in.
+The kernel's log comes on the script's stdout. On stderr it answers questions first, and then has
+words of its own, each after a nonce. It waits for a line on stdin where the host decides. When
+nobody is there any more, stdin ends, and it takes out what it put in. The place is gone by then.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import shlex
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from droidheaders.errors import DroidheadersError
+from droidheaders.errors import DeviceTimeoutError, DroidheadersError
+from droidheaders.run.insertion import NO_LOG, NO_PLACE, Insertion, script_of
 from droidheaders.run.kmsg import Kmsg, Line
+from droidheaders.run.scratch import making
 from droidheaders.ui import printable
 
 if TYPE_CHECKING:
-    from droidheaders.adb import Root, Session
+    from droidheaders.adb import Device, Root, Session
 
-_NO_LOG = 97
-_LONGEST = 1 << 20  # bytes of a line of the script's; a listing has 10 KiB
-
-# dd ends when the kernel has overwritten what it was to read next, and goes on with what there is.
-# A trap is undone in what is started from here, unlike a signal that is ignored.
-_SCRIPT = """\
-trap : HUP PIPE
-say() { echo "@NONCE $*" >&2; }
-show() { say $1 /proc/[!0-9]* /proc/driver/* /proc/fs/* /dev/*; }
-cd @PLACE && exec 3</dev/kmsg || exit @NO_LOG
-echo "<5>droidheaders: @NONCE begins" >/dev/kmsg
-(
-  while ! (read p x </proc/self/stat; echo $p >.log; exec dd bs=8192 <&3 2>/dev/null); do :; done
-) &
-r=$!
-show before
-for m in @NAMES; do
-  d=/sys/module/$m; [ ! -d $d ] || { i=; read i <$d/initstate; say present $m $i; }
-done
-say ready
-put() { m=$1; shift; insmod "$@"; s=$?; say put $m $s; [ $s = 0 ] && in="$m $in"; }
-take() {
-  rmmod $1; s=$?; say took $1 $s; [ $s = 0 ] && return
-  d=/sys/module/$1; read n <$d/refcnt; read i <$d/initstate; say stuck $1 $n $i $(ls $d/holders)
-}
-in=; read go; [ "$go" = go ] && { @PUTS; }
-show live
-say loaded
-read go; [ "$go" = keep ] || for m in $in; do take $m; done
-show after
-read t </proc/sys/kernel/tainted; say tainted $t
-echo "<5>droidheaders: @NONCE ends" >/dev/kmsg
-say end
-read go
-read p <.log; kill $r $p
-exit 0
-"""
-
-
-@dataclass(frozen=True)
-class Insertion:
-    """A module that is to be inserted: its name in the kernel, its file in the place, parameters.
-
-    A parameter is NAME=VALUE, as the kernel takes it.
-    """
-
-    name: str
-    file: str
-    parameters: tuple[str, ...] = ()
+_LONGEST = 1 << 20  # bytes of a line of the script's, a listing has 10 KiB, or of its answers
 
 
 @dataclass
@@ -93,7 +46,7 @@ class Told:
     """What the script has said so far.
 
     `present` are modules that were there before, with the state each is in; `refused` is one with
-    insmod's status and words.
+    insmod's status and words; `gone` is the place.
     """
 
     present: dict[str, str] = field(default_factory=dict)
@@ -104,6 +57,7 @@ class Told:
     removed: list[str] = field(default_factory=list)
     stuck: dict[str, Stuck] = field(default_factory=dict)
     tainted: int | None = None
+    gone: bool = False
     ended: bool = False
     shown: dict[str, frozenset[str]] = field(default_factory=dict)
 
@@ -118,10 +72,13 @@ class Told:
 class Inserter:
     """The script while it runs as root in `place`; a context manager, which hangs up on leaving.
 
-    Reading raises what Session.read raises.
+    It makes the place, as the shell's user, for files to be pushed into. `questions` are a script
+    of its own, which writes `end` last. Reading raises what Session.read raises.
     """
 
-    def __init__(self, root: Root, place: str, modules: Sequence[Insertion]) -> None:
+    def __init__(
+        self, root: Root, place: str, modules: Sequence[Insertion], questions: str, end: bytes
+    ) -> None:
         self.told = Told()
         self._nonce = os.urandom(8).hex()
         self._begin, self._end = (f"droidheaders: {self._nonce} {w}s" for w in ("begin", "end"))
@@ -129,7 +86,13 @@ class Inserter:
         self.kmsg = Kmsg()
         self._said = b""
         self._words: list[str] = []
-        self._session: Session = root.session(_script(self._nonce, place, modules))
+        self._answers: bytes | None = None
+        self._asked = b""  # of the answers, what came so far
+        self._early: list[Line] = []  # of the log, what came with them
+        self._last = end
+        self._device = root.device.name
+        script = script_of(self._nonce, place, modules, questions)
+        self._session: Session = root.session(script, first=f"{making(place)} 2>/dev/null")
 
     def __enter__(self) -> Inserter:
         return self
@@ -151,13 +114,33 @@ class Inserter:
 
         Empty when nothing came in time, or the script has ended.
         """
-        lines: list[Line] = []
+        lines, self._early = self._early, []
         for piece in self._session.read(timeout):
             if piece.error:
-                self._hear(piece.data)
+                self._hear(self._after_answers(piece.data))
             else:
                 lines += self._since(self.kmsg.feed(piece.data))
         return lines
+
+    def answers(self, timeout: float) -> bytes | None:
+        """Wait for the answers to the questions; None when the script ended before it had them.
+
+        Raises DeviceTimeoutError after `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        early: list[Line] = []
+        while self._answers is None:
+            if self.status is not None:
+                self._hear(self._asked + b"\n")  # then it is why
+                return None
+            if (left := deadline - time.monotonic()) <= 0 or len(self._asked) > _LONGEST:
+                raise DeviceTimeoutError(
+                    f"{self._device} did not tell its kernel in {timeout:g} seconds",
+                    "look at `droidheaders devices`, or give more time with --timeout SECONDS",
+                )
+            early += self.read(left)
+        self._early = early
+        return self._answers
 
     @property
     def reason(self) -> str:
@@ -167,7 +150,21 @@ class Inserter:
     @property
     def has_log(self) -> bool:
         """Whether the kernel's log could be opened, as far as is known."""
-        return self.status != _NO_LOG
+        return self.status != NO_LOG
+
+    @property
+    def has_place(self) -> bool:
+        """Whether the place could be made, as far as is known."""
+        return self.status != NO_PLACE
+
+    def _after_answers(self, data: bytes) -> bytes:
+        if self._answers is not None:
+            return data
+        self._asked += data
+        answers, end, rest = self._asked.partition(self._last)
+        if end:
+            self._answers, self._asked = answers + end, b""
+        return rest
 
     def _since(self, lines: list[Line]) -> list[Line]:
         found = []
@@ -209,6 +206,8 @@ class Inserter:
             self._stuck(*rest)
         elif word == "tainted":
             told.tainted = int(rest[0]) if rest and rest[0].isdecimal() else None
+        elif word == "gone":
+            told.gone = True
         elif word == "end":
             told.ended = True
 
@@ -232,43 +231,9 @@ class Inserter:
             stuck.holders = tuple(printable(one, 64) for one in holders[:8])
 
 
-def _script(nonce: str, place: str, modules: Sequence[Insertion]) -> str:
-    puts = [
-        " ".join(["put", one.name, one.file, *map(shlex.quote, one.parameters)]) for one in modules
-    ]
-    script = _SCRIPT
-    for name, value in (  # what a person wrote comes last, and nothing in it is put in
-        ("@NONCE", nonce),
-        ("@PLACE", shlex.quote(place)),
-        ("@NO_LOG", str(_NO_LOG)),
-        ("@NAMES", " ".join(one.name for one in modules)),
-        ("@PUTS", " && ".join(puts)),
-    ):
-        script = script.replace(name, value)
-    return script
-
-
-def parameter(text: str) -> str:
-    """Return NAME=VALUE as the kernel takes it apart: a value with blanks is in double quotes.
-
-    parse_args() of kernel/params.c; ValueError, the end of a sentence, for what it cannot be told.
-    """
-    name, equals, value = text.partition("=")
-    if not name.replace("-", "_").isidentifier():
-        raise ValueError("is no NAME=VALUE")
-    if "\n" in value or "\0" in value or ('"' in value and (" " in value or "\t" in value)):
-        raise ValueError("has a value that the kernel takes no module's parameter to have")
-    blank = any(one in value for one in " \t")
-    return f'{name}{equals}"{value}"' if blank else text
-
-
-BEGUN = re.compile(r"droidheaders: [0-9a-f]{16} begins")
-"""The line of the kernel's log, or of a console that shows notices, at which a run begins."""
-
-
-def no_log(root: Root) -> DroidheadersError:
+def no_log(device: Device) -> DroidheadersError:
     """Return the error that the kernel's log cannot be followed."""
     return DroidheadersError(
-        f"{root.device.name} does not let root read /dev/kmsg, by which a module is watched",
-        f"{root.device.adb} shell su 0 ls -lZ /dev/kmsg",
+        f"{device.name} does not let root read /dev/kmsg, by which a module is watched",
+        f"{device.adb} shell su 0 ls -lZ /dev/kmsg",
     )

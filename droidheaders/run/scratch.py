@@ -50,11 +50,21 @@ def reserved(device: Device, parent: str = TMP) -> Iterator[str]:
     Removed on leaving, also by the shell's user what root put there; when the device is lost or we
     are killed, by the next run on it.
     """
+    with reservation(device, parent) as entry:
+        yield entry.change.what
+
+
+@contextmanager
+def reservation(device: Device, parent: str = TMP) -> Iterator[Entry]:
+    """As `reserved`, but give the journal's entry, whose change is of that path.
+
+    Who has the device remove the directory strikes that out, and nothing is done on leaving.
+    """
     change = Change(device.serial, FILE, scratch_path(parent))
     with journal.turn(device.serial, FILE):
         entry = journal.write(change)
     try:
-        yield change.what
+        yield entry
     except BaseException:
         with suppress(DroidheadersError):  # what went wrong first is what is told
             _leave(device, entry)
