@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from droidheaders.cli.settings import SCHEMA, report, settings
-from droidheaders.errors import DeviceLostError, DroidheadersError, UsageError
-from droidheaders.ui import ui
+from droidheaders.cli import run_module
+from droidheaders.cli._verdicts import end, line, told
+from droidheaders.cli.settings import report, settings
+from droidheaders.errors import DeviceLostError, UsageError
 
 if TYPE_CHECKING:
     from droidheaders.adb import Piece
     from droidheaders.run.events import Event
-    from droidheaders.run.verdict import Verdict
 
 app = typer.Typer(no_args_is_help=True, help="Run what was built on the device.")
 
@@ -196,97 +194,10 @@ def bpf(
         who=user.value if user else None,
         bpftool=loader == LoadedBy.bpftool,
     )
-    _end(_told(lambda: run_bpf(settings.device(), job, _show, settings.cache)))
+    end(told(lambda: run_bpf(settings.device(), job, _show, settings.cache)))
 
 
-@app.command()
-def module(
-    files: Annotated[
-        list[Path], typer.Argument(help="Kernel modules, in any order.", metavar="KO...")
-    ],
-    param: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--param",
-            help="A parameter of the last one, or with MODULE. before it; may be given again.",
-            metavar="NAME=VALUE",
-        ),
-    ] = None,
-    expect: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--expect",
-            help="Fail unless a line of the log matches, in 10 seconds or --for; may be repeated.",
-            metavar="REGEX",
-        ),
-    ] = None,
-    trigger: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--trigger",
-            help="Run this on the device, as root, once all are loaded; may be given again.",
-            metavar="COMMAND",
-        ),
-    ] = None,
-    seconds: Annotated[
-        float | None,
-        typer.Option("--for", min=0.1, help="Keep them loaded for so long."),
-    ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave them loaded.")] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Try also what the kernel will not take.")
-    ] = False,
-) -> None:
-    """Load kernel modules on the device, watch its log, unload them, and say what became of them.
-
-    The kernel's log of that time is on stdout as it comes; with --json, one object a line, the
-    verdict last. A panic, oops, warning or what a sanitizer finds meanwhile fails the run. Exit
-    status 0 pass, 1 fail, 4 skip (this kernel takes no such module), 6 timeout, panic or device
-    lost; an insmod that does not end is waited for as long as --timeout says.
-
-    Examples:
-
-      droidheaders run module hello.ko --param who=me --expect 'hello me'
-
-      droidheaders run module core.ko driver.ko --param core.debug=1 --trigger 'cat /dev/driver'
-
-      droidheaders run module soak.ko --for 60
-    """
-    from droidheaders.inserting import run_module
-    from droidheaders.run.module import ModuleJob
-
-    device = settings.device()
-    job = ModuleJob(
-        files=tuple(files),
-        parameters=tuple(param or ()),
-        expect=tuple(expect or ()),
-        triggers=tuple(trigger or ()),
-        seconds=seconds,
-        keep=keep,
-        force=force,
-        patience=device.server.timeout,
-    )
-    _end(_told(lambda: run_module(device, job, _show_log, settings.cache)))
-
-
-def _end(verdict: Verdict) -> None:
-    """Tell the verdict, and exit with its status."""
-    if settings.json:
-        _line({"schema": SCHEMA, **verdict.describe()})
-    for line in verdict.log:
-        ui.say(f"  {line}", level=-1)
-    _say(verdict)
-    raise typer.Exit(verdict.status)
-
-
-def _show_log(event: Mapping[str, Any]) -> None:
-    """Print a line of the kernel's log as it comes, with --json whatever happens."""
-    if settings.json:
-        _line(event)
-    elif event["type"] == "log":
-        print(f"[{event['seconds']:12.6f}] {event['text']}", flush=True)
-    elif event["type"] in ("inserted", "removed"):
-        ui.say(f"{event['type']} {event['module']}")
+app.command()(run_module.module)
 
 
 def _stdin() -> int | None:
@@ -308,35 +219,8 @@ def _show(event: Event) -> None:
     from droidheaders.run.observing import lines_of
 
     if settings.json:
-        _line(dict(event))
+        line(dict(event))
         return
-    for line in lines_of(event):
-        print(line)
+    for text in lines_of(event):
+        print(text)
     sys.stdout.flush()
-
-
-def _line(data: Mapping[str, Any]) -> None:
-    print(json.dumps(data), flush=True)
-
-
-def _told(run: Callable[[], Verdict]) -> Verdict:
-    """Return the verdict; a run that could not be made has one too, beside what is wrong."""
-    from droidheaders.run.verdict import of_error
-
-    try:
-        return run()
-    except DroidheadersError as e:
-        if not settings.json:
-            raise
-        _line({"schema": SCHEMA, **of_error(e).describe(), "error": e.describe()})
-        report(e)
-        raise typer.Exit(e.exit_code) from e
-
-
-def _say(verdict: Verdict) -> None:
-    colour = "32" if verdict.word == "pass" else "33" if verdict.word == "skip" else "31"
-    word = verdict.word or "interrupted"
-    level = 0 if verdict.word == "pass" else -1
-    ui.say(f"{ui.paint(f'{word}:', colour)} {verdict.message}", level=level)
-    if verdict.hint:
-        ui.say(f"{ui.paint('hint:', '36')} {verdict.hint}", level=level)
