@@ -160,6 +160,26 @@ def test_one_round_trip(device: Device, phone: Phone, fake: FakeServer, su: str)
     assert fake.connections == 1
 
 
+@pytest.mark.parametrize("su", [AOSP_SU, MAGISK_SU, None])
+def test_a_session_becomes_root_in_its_own_round_trip(
+    device: Device, phone: Phone, su: str | None
+) -> None:
+    if su:
+        phone.install("su", su)
+    first = 'echo first >>told; echo "as $(id -u)" >>told'
+    with device.privileged() as root, root.session(NASTY, first=first) as session:
+        said = []
+        while session.status is None:
+            said += session.read(5.0)
+        assert b"".join(one.data for one in said if not one.error) == b'it\'s "2"\n$HOME\nb\n0\n'
+        assert b"".join(one.data for one in said if one.error) == b"e\n"
+        assert session.status == 9
+    told = (phone.bin.parent / "told").read_text()
+    assert told.startswith("first\nas 2000\n")
+    assert phone.services == ([] if su else ["root:", "unroot:"])
+    assert len(phone.scripts) == 1 or not su
+
+
 def test_how_finds_out_by_itself(device: Device, phone: Phone) -> None:
     phone.install("su", AOSP_SU)
     with device.privileged() as root:

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from droidheaders.adb import Device, Piece, Session
-from droidheaders.errors import DeviceLostError, UnsupportedError
+from droidheaders.errors import DeviceLostError, DeviceTimeoutError, UnsupportedError
 
 from .fake_server import FakeServer, Peer, packet, sends, stalls
 
@@ -72,3 +72,24 @@ def test_what_is_not_shell_v2(device: Device, fake: FakeServer) -> None:
         everything(session)
     with device.session("that") as session, pytest.raises(DeviceLostError, match="in the middle"):
         everything(session)
+
+
+def test_a_line_of_stderr_is_taken_and_the_rest_is_read_later(
+    device: Device, fake: FakeServer
+) -> None:
+    words = [packet(1, b"out"), packet(2, b"a li"), packet(2, b"ne\nmore"), packet(3, b"\x07")]
+    fake.on_shell("it", sends(b"OKAY", b"".join(words)))
+    with device.session("it") as session:
+        assert session.take_stderr_line(5.0) == b"a line"
+        assert session.status is None
+        assert everything(session) == [Piece(False, b"out"), Piece(True, b"more")]
+        assert session.status == 7
+
+
+def test_a_line_of_stderr_that_does_not_come(device: Device, fake: FakeServer) -> None:
+    fake.on_shell("sleep", stalls(b"OKAY"))
+    fake.on_shell("flood", sends(b"OKAY", packet(1, bytes(1 << 16)) * 17))
+    with device.session("sleep") as session, pytest.raises(DeviceTimeoutError):
+        session.take_stderr_line(0.01)
+    with device.session("flood") as session, pytest.raises(DeviceLostError, match="on and on"):
+        session.take_stderr_line(5.0)
