@@ -88,7 +88,6 @@ class Inserter:
         self._words: list[str] = []
         self._answers: bytes | None = None
         self._asked = b""  # of the answers, what came so far
-        self._early: list[Line] = []  # of the log, what came with them
         self._last = end
         self._device = root.device.name
         script = script_of(self._nonce, place, modules, questions)
@@ -114,7 +113,7 @@ class Inserter:
 
         Empty when nothing came in time, or the script has ended.
         """
-        lines, self._early = self._early, []
+        lines: list[Line] = []
         for piece in self._session.read(timeout):
             if piece.error:
                 self._hear(self._after_answers(piece.data))
@@ -125,10 +124,10 @@ class Inserter:
     def answers(self, timeout: float) -> bytes | None:
         """Wait for the answers to the questions; None when the script ended before it had them.
 
-        Raises DeviceTimeoutError after `timeout` seconds.
+        What the kernel logs meanwhile is dropped. Raises DeviceTimeoutError after `timeout`
+        seconds.
         """
         deadline = time.monotonic() + timeout
-        early: list[Line] = []
         while self._answers is None:
             if self.status is not None:
                 self._hear(self._asked + b"\n")  # then it is why
@@ -138,8 +137,7 @@ class Inserter:
                     f"{self._device} did not tell its kernel in {timeout:g} seconds",
                     "look at `droidheaders devices`, or give more time with --timeout SECONDS",
                 )
-            early += self.read(left)
-        self._early = early
+            self.read(left)
         return self._answers
 
     @property

@@ -66,6 +66,7 @@ class Watch:
         self.expectations = expectations
         self.interrupted = False
         self.silent = ""
+        self._going = False
         self.log: deque[str] = deque(maxlen=_KEPT)
         self._job = job
         self._inserter = inserter
@@ -110,6 +111,8 @@ class Watch:
         `silent` says what did not end in time.
         """
         told = self._inserter.told
+        self._take(0.0)
+        self._going = True
         self._inserter.tell("go")
         try:
             self._wait(lambda: told.loaded, "insmod")
@@ -167,7 +170,8 @@ class Watch:
 
     def _take(self, timeout: float) -> None:
         for line in self._inserter.read(timeout):
-            self._show(line)
+            if self._going:  # what came before is not of the modules: it may be of our questions
+                self._show(line)
         self._tell_steps()
 
     def _show(self, line: Line) -> None:
