@@ -97,9 +97,12 @@ static int __init trouble_init(void)
 {
 	int error = 0;
 
-	entry = proc_create_single("trouble", 0444, NULL, trouble_show);
-	if (!entry)
-		return -ENOMEM;
+	/* Only for who wants it: one that was left by a module before is in the way of another. */
+	if (!strcmp(when, "proc") || !strcmp(how, "leak")) {
+		entry = proc_create_single("trouble", 0444, NULL, trouble_show);
+		if (!entry)
+			return -ENOMEM;
+	}
 	if (!strcmp(when, "work"))
 		schedule_delayed_work(&later, msecs_to_jiffies(100));
 	else if (!strcmp(when, "init"))
