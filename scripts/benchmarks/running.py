@@ -35,7 +35,9 @@ def bench_run(name: str, serial: str, work: Path, runs: int) -> Iterator[Figure]
 def bench_insertion(name: str, serial: str, work: Path, runs: int) -> Iterator[Figure]:
     """Load a module, see what it says, and unload it: the whole command."""
     hello = built_modules.built(name) / "hello.ko"
-    command = [*DROIDHEADERS, "-s", serial, "--cache-dir", str(work / "modules"), "run", "module"]
+    place = ["-s", serial, "--cache-dir", str(work / "modules")]
+    run(*DROIDHEADERS, *place, "pull")  # as one has who has built a module
+    command = [*DROIDHEADERS, *place, "run", "module"]
 
     def insert() -> None:
         assert "hello: goodbye world" in run(*command, str(hello))
