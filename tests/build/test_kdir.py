@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -76,15 +75,14 @@ def test_configuration_and_linker_script_are_the_distributions(
     assert ours.read_text().split() == script.split()
 
 
-def test_it_is_made_once_and_quickly(real: Real, real_cache: Cache) -> None:
+def test_it_is_made_once(real: Real, real_cache: Cache) -> None:
     first = equipped("6.1-arm64", real, real_cache)
-    started = time.monotonic()
+    made = (first.path / "Makefile").stat().st_mtime_ns
     assert equipped("6.1-arm64", real, real_cache).path == first.path
-    assert time.monotonic() - started < 2
+    assert (first.path / "Makefile").stat().st_mtime_ns == made
     shutil.rmtree(first.path)
-    started = time.monotonic()
     assert equipped("6.1-arm64", real, real_cache).path == first.path
-    assert time.monotonic() - started < 2
+    assert (first.path / "Makefile").is_file()
 
 
 def test_another_kdir_is_a_provider(real: Real, real_cache: Cache, tmp_path: Path) -> None:

@@ -276,7 +276,7 @@ def test_an_init_that_does_not_end_and_a_device_lost_meanwhile(spare: Site) -> N
     words = ("--param", f"times={2**31 - 1}")  # it says so for some hours
     with spare.guest.start("run", "module", "--json", spare.ko("hello"), *words) as process:
         assert process.stdout
-        assert any(b"hello world" in line for line in process.stdout)
+        assert any(b"hello world" in line for line in process.stdout), process.communicate()
         os.kill(spare.guest.pid, signal.SIGKILL)
         *_, last = process.stdout.read().splitlines()
         assert (json.loads(last)["verdict"], process.wait(60)) == ("lost", 6)
