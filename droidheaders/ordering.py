@@ -12,6 +12,7 @@ from droidheaders.errors import UsageError
 from droidheaders.objects import module as modules
 from droidheaders.objects.module import Module
 from droidheaders.run.insertion import parameter
+from droidheaders.run.naming import check_parameter
 from droidheaders.ui import printable
 
 _NAME = re.compile(r"[0-9A-Za-z_]{1,55}")  # shorter than MODULE_NAME_LEN, and no shell's business
@@ -63,6 +64,7 @@ def _read(path: Path) -> File:
 def _with_parameters(files: Sequence[File], parameters: Sequence[str]) -> list[File]:
     """Give each its parameters: MODULE.NAME=VALUE says whose, NAME=VALUE is the last one's."""
     given: dict[str, list[str]] = {one.name: [] for one in files}
+    named_files = {one.name: one for one in files}
     if len(given) < len(files) or len(files) > _MOST:
         raise UsageError(
             f"{len(files)} modules are given, and {len(given)} names: each once, {_MOST} at most",
@@ -78,11 +80,13 @@ def _with_parameters(files: Sequence[File], parameters: Sequence[str]) -> list[F
                 f"the modules are {', '.join(given)}",
             )
         try:
-            given[name].append(parameter(rest if named else text))
+            value = parameter(rest if named else text)
         except ValueError as e:
             raise UsageError(
                 f"--param {printable(text)} {e}", "--param times=3, or --param hello.times=3"
             ) from e
+        check_parameter(named_files[name].module, value.partition("=")[0])
+        given[name].append(value)
     return [replace(one, parameters=tuple(given[one.name])) for one in files]
 
 

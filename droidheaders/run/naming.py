@@ -1,4 +1,4 @@
-"""The names of maps and variables that a command line has, against those that an object has."""
+"""The names that a command line has, against those that an object or a module has."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from droidheaders.errors import UsageError
 from droidheaders.kernel.btf import DATASEC, VAR
 from droidheaders.objects.bpf import BpfObject
+from droidheaders.objects.module import Module
 from droidheaders.ui import printable
 
 _LISTED = 8
 _SECTIONS = (".rodata", ".data", ".bss")
+_EVERY_MODULES = ("async_probe", "dyndbg")
 
 
 def check_maps(file: BpfObject, words: Iterable[str]) -> None:
@@ -20,7 +22,7 @@ def check_maps(file: BpfObject, words: Iterable[str]) -> None:
     for word in words:
         name = word.partition("=")[0]
         if "." not in name:  # libbpf makes maps such as prog.bss of sections of data
-            _check("map", name, names)
+            _check("the object", "map", name, names)
 
 
 def check_variables(file: BpfObject, words: Iterable[str]) -> None:
@@ -30,17 +32,29 @@ def check_variables(file: BpfObject, words: Iterable[str]) -> None:
         name, equals, _ = word.partition("=")
         if not equals:
             raise UsageError(f"--set {printable(word)} is not VAR=VALUE", "write --set VAR=VALUE")
-        _check("variable", name.partition(".")[0], names)
+        _check("the object", "variable", name.partition(".")[0], names)
 
 
-def _check(kind: str, name: str, names: list[str]) -> None:
+def check_parameter(module: Module, name: str) -> None:
+    """Raise UsageError for a parameter that the module does not have, which a kernel ignores.
+
+    The kernel has two for every module, and takes a dash for an underscore: parse_args() of
+    kernel/params.c, unknown_module_param_cb() of kernel/module/main.c.
+    """
+    plain = name.replace("-", "_")
+    names = [one.partition(":")[0] for one in module.modinfo.get("parmtype", ())]
+    if plain not in _EVERY_MODULES:
+        _check(printable(module.name or "the module", 64), "parameter", plain, names)
+
+
+def _check(owner: str, kind: str, name: str, names: list[str]) -> None:
     if name in names:
         return
     close = difflib.get_close_matches(name, names, n=1)
     listed = ", ".join(map(printable, names[:_LISTED])) + (", …" if len(names) > _LISTED else "")
     hint = f"did you mean {printable(close[0])}? " if close else ""
     raise UsageError(
-        f"the object has no {kind} named {printable(name)}",
+        f"{owner} has no {kind} named {printable(name)}",
         hint + (f"it has {listed}" if names else "it has none"),
     )
 
