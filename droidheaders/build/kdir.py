@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from droidheaders.build import autoconf, linker_script
+from droidheaders.build.paths import is_split
 from droidheaders.build.providers import Provider
 from droidheaders.cache import Bundle, Cache
 from droidheaders.errors import DroidheadersError, HeadersError, UnsupportedError, UsageError
@@ -65,7 +66,7 @@ def make(cache: Cache, bundle: Bundle, recipe: Recipe) -> Path:
     HeadersError for headers that lack what modules are built by, DroidheadersError for host tools
     that do not run here.
     """
-    if re.search(r"[\s:#$%]", str(cache.root)):
+    if is_split(cache.root):
         raise UsageError(
             f"make takes no blank and no colon in a path, and the cache is at {cache.root}",
             "droidheaders --cache-dir DIR kdir, with a DIR that has none",

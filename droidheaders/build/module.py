@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from droidheaders.build.paths import is_split
 from droidheaders.build.saying import shown
 from droidheaders.errors import DroidheadersError, UsageError
 from droidheaders.ui import printable
@@ -53,7 +54,7 @@ def directory(path: Path) -> Path:
 
 def fit(path: Path) -> None:
     """Raise UsageError for a path with what make takes for something else, = for a variable."""
-    if re.search(r"[\s:#$%=]", str(path)):
+    if is_split(path) or "=" in str(path):
         shown = printable(str(path), 500)
         raise UsageError(
             f"make takes no blank, no colon and no = in a path, such as in {shown}",
@@ -113,15 +114,28 @@ def make(
     line that make or the compiler says is handed to `tell` as it comes, safe for a terminal.
     Raises DroidheadersError when there is no make.
     """
+    goals = [word for word in arguments if not word.startswith("-") and "=" not in word]
     words = ["make", "-C", str(kdir), f"M={build}"]
     words += [f"{name}={value}" for name, value in variables.items()]
     if not any(word.startswith(("-j", "--jobs")) for word in arguments):
         words.append(f"-j{os.cpu_count() or 1}")
-    goals = [word for word in arguments if not word.startswith("-") and "=" not in word]
     words += [*arguments, *([] if goals else ["modules"])]
-    dropped = {*_FOREIGN, *_CHOOSING}
-    environment = {name: value for name, value in os.environ.items() if name not in dropped}
     undefined: dict[str, list[str]] = {}
+
+    def hear(line: str) -> None:
+        tell(shown(line.rstrip("\n")))
+        if found := _UNDEFINED.search(line):
+            names = undefined.setdefault(found[2], [])
+            names += [found[1]] if found[1] not in names else []
+
+    status = _run(words, hear)
+    built = tuple(_modules(build)) if not status and not goals else ()
+    return Made(status, built, {name: tuple(symbols) for name, symbols in undefined.items()})
+
+
+def _run(words: list[str], hear: Callable[[str], None]) -> int:
+    """Run make, hand on each line that it says, and return its status."""
+    dropped = {*_FOREIGN, *_CHOOSING}
     try:
         process = subprocess.Popen(
             words,
@@ -130,7 +144,7 @@ def make(
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env=environment,
+            env={name: value for name, value in os.environ.items() if name not in dropped},
         )
     except OSError as e:
         raise DroidheadersError(
@@ -140,16 +154,11 @@ def make(
         assert process.stdout
         try:
             for line in process.stdout:
-                tell(shown(line.rstrip("\n")))
-                if found := _UNDEFINED.search(line):
-                    names = undefined.setdefault(found[2], [])
-                    names += [found[1]] if found[1] not in names else []
+                hear(line)
         except BaseException:
             process.terminate()  # make takes its half-made files away
             raise
-    status = process.returncode
-    built = tuple(_modules(build)) if not status and not goals else ()
-    return Made(status, built, {name: tuple(symbols) for name, symbols in undefined.items()})
+    return process.returncode
 
 
 def _modules(build: Path) -> list[Path]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from droidheaders.build import autoconf, providers
 from droidheaders.build.kdir import Assembly, Recipe
+from droidheaders.build.paths import is_split
 from droidheaders.build.providers import Provider, digest, dotted
 from droidheaders.cache import Bundle, Cache
 from droidheaders.cache.disk import disk_errors
@@ -81,7 +81,7 @@ def of_tree(tree: Path) -> Provider:
             f"{shown} is no source tree of a kernel",
             "give one to --source; for a directory whose tools are built there is --provider",
         )
-    if re.search(r"[\s:#$%]", str(root)):
+    if is_split(root):
         raise UsageError(
             f"make takes no blank and no colon in a path, and the source tree is at {shown}",
             f"ln -s {shlex.quote(shown)} /tmp/linux-source, and give that",
