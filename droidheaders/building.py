@@ -101,7 +101,7 @@ def judge(built: Built, device: Device | None, cache: Cache) -> dict[str, Report
     """
     from droidheaders import gathering
     from droidheaders.kernel.exports import merge
-    from droidheaders.objects.module import parse
+    from droidheaders.objects.module import read
     from droidheaders.preflight.module_file import judge
 
     bundle, symvers = built.equipment.bundle, built.equipment.symvers
@@ -111,7 +111,7 @@ def judge(built: Built, device: Device | None, cache: Cache) -> dict[str, Report
         known = symvers.exports()
         known = merge(known, target.exports) if target.exports else known
         target = replace(target, exports=known)
-    reports = {str(path): judge(parse(path.read_bytes()), target) for path in built.modules}
+    reports = {str(path): judge(read(path), target) for path in built.modules}
     return {p: replace(r, facts={"kind": "module", **r.facts}) for p, r in reports.items()}
 
 

@@ -46,8 +46,8 @@ def ordered(paths: Sequence[Path], parameters: Sequence[str]) -> list[File]:
 def _read(path: Path) -> File:
     name = printable(str(path), 500)
     try:
-        found = modules.read(path)
-        data, _ = modules.unpacked(path.read_bytes())
+        data, _ = modules.unpacked(modules.content(path))
+        found = modules.parse(data)
     except OSError as e:
         raise UsageError(f"cannot read {name}: {e.strerror}", "give a kernel module, a .ko") from e
     except ValueError as e:

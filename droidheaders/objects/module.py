@@ -90,13 +90,18 @@ class Module:
 
 def read(path: Path) -> Module:
     """Return the module in a file; ValueError as `parse` raises it, OSError as opening does."""
+    return parse(content(path))
+
+
+def content(path: Path) -> bytes:
+    """Return what a module's file holds; ValueError for what is no file, or too large for one."""
     with path.open("rb") as file:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("is no file")
         if status.st_size > LIMIT:
             raise ValueError(f"is larger than {LIMIT >> 20} MiB")
-        return parse(file.read(LIMIT + 1))
+        return file.read(LIMIT + 1)
 
 
 def parse(data: bytes) -> Module:
