@@ -27,7 +27,6 @@ from droidheaders.headers.inflate import LIMIT
 from droidheaders.headers.limits import ArchiveError
 from droidheaders.headers.spool import spool
 from droidheaders.kernel import binaries
-from droidheaders.kernel.kconfig import Kconfig
 from droidheaders.kernel.known import ConflictError, Table
 from droidheaders.objects import module
 from droidheaders.preflight.module_file.symbols import wanted
@@ -272,8 +271,5 @@ def missing_for(file: Path, known: Symvers, bundle: Bundle) -> dict[str, str]:
 
 def has_modversions(bundle: Bundle) -> bool:
     """Tell whether a bundle's kernel compares CRCs; True where its configuration is not known."""
-    try:
-        config = Kconfig.parse((bundle.path / "config").read_bytes())
-    except (OSError, ValueError):
-        return True
-    return config.get("MODVERSIONS") == "y"
+    config = bundle.config()
+    return config is None or config.get("MODVERSIONS") == "y"

@@ -15,7 +15,7 @@ from droidheaders.cache import Bundle, Cache, Staging
 from droidheaders.headers import artifacts, verify
 from droidheaders.headers.artifacts import Artifacts, inventory
 from droidheaders.headers.unpack import Unpacked
-from droidheaders.headers.usable import assess
+from droidheaders.headers.usable import Usability, assess
 from droidheaders.kernel import btf, compiler, ikconfig
 from droidheaders.kernel.identity import KernelIdentity
 from droidheaders.kernel.kconfig import Kconfig
@@ -65,19 +65,11 @@ def commit(
         warnings.append(f"left out {count} x {rule}, such as {unpacked.examples[rule]!r}")
     for warning in warnings:
         ui.warn(f"{source}: {printable(warning)}")
-    built = artifacts.find(staging.headers)
-    if built is not None:
-        ui.say(
-            f"{source}: the archive holds what modules are built by: {inventory(built.describe())}"
-        )
-        facts = facts | {"artifacts": built.describe()}
+    if built := artifacts.find(staging.headers):
+        facts = facts | {"artifacts": _told(built, source)}
         sources = sources | _keep_config(built, staging, archive["path"])
     named = compiler.of_banner(banner)
     pkgconfig.write(staging.path, kernel)
-    config = staging.path / "config"
-    usability = assess(
-        staging.headers, kernel.arch, config.read_bytes() if config.exists() else None
-    )
     meta = {
         "arch": kernel.arch,
         "compiler": verify.compiler(staging.headers) or (named.text if named else ""),
@@ -85,13 +77,26 @@ def commit(
         "headers": _counts(unpacked),
         "symlinks": unpacked.symlinks,
         "sources": {p: s for p, s in sources.items() if (staging.path / p).exists()},
-        **asdict(usability),
+        **asdict(_usability(staging, kernel)),
         **facts,
         "pulled": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "droidheaders": __version__,
         "warnings": warnings,
     }
     return cache.commit(staging, kernel, meta, unpacked.sha256, replace=replace)
+
+
+def _usability(staging: Staging, kernel: KernelIdentity) -> Usability:
+    config = staging.path / "config"
+    content = config.read_bytes() if config.exists() else None
+    return assess(staging.headers, kernel.arch, content)
+
+
+def _told(built: Artifacts, source: str) -> dict[str, Any]:
+    """Say what the archive holds besides headers, and return that for bundle.json."""
+    described = built.describe()
+    ui.say(f"{source}: the archive holds what modules are built by: {inventory(described)}")
+    return described
 
 
 def _keep_config(built: Artifacts, staging: Staging, archive: str) -> dict[str, str]:

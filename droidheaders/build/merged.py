@@ -83,11 +83,15 @@ def merged(
         known = sources.merged()
         symbols = known.symbols.items()
         usable = [n for n, one in symbols if one.export.crc is not None or not versioned]
-        exports = {n: [e.crc, e.namespace, e.gpl, e.module] for n, e in _exports(known)}
+        exports = {
+            name: [e.crc, e.namespace, e.gpl, e.module]
+            for name, one in symbols
+            for e in (one.export,)
+        }
         told = {
             "coverage": known.coverage,
             "whole": known.whole,
-            "source": known.exports().source,
+            "source": known.source,
         }
         _write(place / "Module.symvers", known.text(usable))
         _write(place / "exports.json", json.dumps(exports, separators=(",", ":")))
@@ -99,10 +103,6 @@ def merged(
         return Merged(place, **json.loads(_read(place / "told.json")))
     except (ValueError, TypeError) as e:
         raise _damaged(place) from e
-
-
-def _exports(known: symvers.Symvers) -> Iterator[tuple[str, Export]]:
-    return ((name, one.export) for name, one in known.symbols.items())
 
 
 def _write(path: Path, text: str) -> None:

@@ -70,9 +70,9 @@ class Symvers:
                 found[name] = "no CRC"
         return found
 
-    def exports(self) -> Exports:
-        """Return it as what a module is judged by."""
-        symbols = {name: known.export for name, known in self.symbols.items()}
+    @property
+    def source(self) -> str:
+        """Return who tells of them, for a sentence."""
         kinds = self.coverage.keys() - {"symbols", "crcs"}
         names = {
             "official": "its Module.symvers",
@@ -80,7 +80,12 @@ class Symvers:
             "exports": "the tables of its modules",
             "versions": "what its modules expect",
         }
-        return Exports(symbols, self.whole, " and ".join(names[k] for k in TRUST if k in kinds))
+        return " and ".join(names[kind] for kind in TRUST if kind in kinds)
+
+    def exports(self) -> Exports:
+        """Return it as what a module is judged by."""
+        symbols = {name: known.export for name, known in self.symbols.items()}
+        return Exports(symbols, self.whole, self.source)
 
 
 @dataclass(frozen=True)

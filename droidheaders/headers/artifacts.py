@@ -43,11 +43,6 @@ class Artifacts:
         """Return the names of the machines that the tools are for, as uname -m has them."""
         return sorted({called(tool.machine) for tool in self.tools.values()})
 
-    @property
-    def symvers(self) -> Path | None:
-        """Return its Module.symvers, which is that of the kernel's own build."""
-        return self.root / "Module.symvers" if "Module.symvers" in self.parts else None
-
     def foreign(self, machine: str) -> dict[str, Executable]:
         """Return the tools that a host of `machine`, as uname -m has it, cannot start."""
         return {name: tool for name, tool in self.tools.items() if not tool.runs_on(machine)}
