@@ -7,7 +7,7 @@ collected of that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,17 +30,17 @@ def admit(
     device: Device,
     answers: Answers,
     files: Sequence[File],
-    open_cache: Callable[[], Cache],
+    cache: Cache,
     *,
     force: bool,
 ) -> str:
     """Return how a sentence calls the kernel; UnsupportedError when it does not take a module.
 
     With `force` that is but warned of. `answers` is what the device said of its kernel. Raises what
-    asking it for more raises, and what opening the cache raises.
+    asking it for more raises.
     """
-    facts = _with_layout(answers.facts(device, open_cache), device, files, open_cache)
-    facts = _with_given(gathering.with_symvers(facts, open_cache()), files)
+    facts = _with_layout(answers.facts(device, cache), device, files, cache)
+    facts = _with_given(gathering.with_symvers(facts, cache), files)
     target = facts.target
     for one in files:
         answer = judge(one.module, target).answer
@@ -52,21 +52,19 @@ def admit(
     return target.name
 
 
-def _with_layout(
-    known: Facts | None, device: Device, files: Sequence[File], open_cache: Callable[[], Cache]
-) -> Facts:
+def _with_layout(known: Facts | None, device: Device, files: Sequence[File], cache: Cache) -> Facts:
     """Return what is known of the kernel, with its types where struct module's size needs them.
 
     That is where nothing else would keep a module of another layout from overwriting memory:
     neither the CRC of module_layout, nor the kernel's own comparison, which came with 6.4
     (elf_validity_cache_index_mod()).
     """
-    facts = gathering.of_device(device, open_cache) if known is None else known
+    facts = gathering.of_device(device, lambda: cache) if known is None else known
     number = facts.target.kernel.number or (0, 0)
     if number[:2] >= (6, 4) or all(_LAYOUT in (file.module.versions or {}) for file in files):
         return facts
     if facts.inquiry is None and not (facts.bundle and "btf" in facts.bundle.parts):
-        facts = gathering.of_device(device, open_cache)
+        facts = gathering.of_device(device, lambda: cache)
     return gathering.with_types(facts, device, {"module"})
 
 

@@ -54,13 +54,13 @@ class Run:
                 f"{self.device.name} could not begin: {inserter.reason}",
                 f"{self.device.adb} shell su 0 dmesg",
             )
-        self._check_absent(inserter)
+        self._check_absent()
         triggers = Triggers(self.root, self.job.triggers)
-        self._follow(watch, inserter, triggers)
-        return self._verdict(watch, inserter, triggers, self.root)
+        self._follow(watch, triggers)
+        return self._verdict(watch, triggers)
 
-    def _check_absent(self, inserter: Inserter) -> None:
-        if there := inserter.told.present:
+    def _check_absent(self) -> None:
+        if there := self.inserter.told.present:
             name, state = next(iter(there.items()))
             hint = f"{self.device.adb} shell su 0 rmmod {printable(name)}"
             if state != "live":
@@ -69,27 +69,28 @@ class Run:
                 f"{printable(name)} is on {self.device.name} already ({printable(state, 20)})", hint
             )
 
-    def _follow(self, watch: Watch, inserter: Inserter, triggers: Triggers) -> None:
+    def _follow(self, watch: Watch, triggers: Triggers) -> None:
         """Follow the run with its modules in the journal, where those stay that are not removed."""
+        told = self.inserter.told
         names = ",".join(one.name for one in self.files)
         change = Change(self.device.serial, INSERTED, names, self.boot_id)
         with journal.turn(self.device.serial, INSERTED):
             entry = journal.write(change)
         try:
             watch.follow(triggers)
-            if inserter.told.ended and not inserter.told.stuck:
+            if told.ended and not told.stuck:
                 entry.remove()
         finally:
             entry.release()
 
-    def _verdict(self, watch: Watch, inserter: Inserter, triggers: Triggers, root: Root) -> Verdict:
+    def _verdict(self, watch: Watch, triggers: Triggers) -> Verdict:
         if has_addresses(watch.splats):
             with suppress(DroidheadersError):
-                kallsyms = root.shell("cat /proc/kallsyms", timeout=60.0).stdout
+                kallsyms = self.root.shell("cat /proc/kallsyms", timeout=60.0).stdout
                 watch.splats[:] = symbolised(watch.splats, kallsyms)
         for splat in watch.splats:
             watch.tell(splat)
-        verdict = of_run(watch, inserter, self.kernel, triggers.failures)
+        verdict = of_run(watch, self.inserter, self.kernel, triggers.failures)
         return _restarted(verdict, self.device)
 
 

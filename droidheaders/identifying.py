@@ -7,7 +7,6 @@ the answers together is imported when they are there.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -63,14 +62,11 @@ class Answers:
     boot_id: str
     told: Mapping[str, str]
 
-    def facts(self, device: Device, open_cache: Callable[[], Cache]) -> Facts | None:
-        """Return what is known of the kernel, or None when the cache does not have it.
-
-        Raises what opening the cache raises.
-        """
+    def facts(self, device: Device, cache: Cache) -> Facts | None:
+        """Return what is known of the kernel, or None when the cache does not have it."""
         from droidheaders import gathering
 
-        bundle = open_cache().lookup(self.kernel)
+        bundle = cache.lookup(self.kernel)
         if bundle is None:
             return None
         facts = gathering.of_bundle(bundle)

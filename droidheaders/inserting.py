@@ -47,17 +47,16 @@ def run_module(
     answers: Answers | None = None
     with device.privileged() as root:
         try:
-            with reservation(device) as entry, Meanwhile(lambda: _imported(open_cache)) as rest:
+            with reservation(device) as entry, Meanwhile(lambda: _opened(open_cache)) as opened:
                 place = entry.change.what
                 with Inserter(root, place, inserted, questions.script, questions.end) as inserter:
                     answers = _answers(device, inserter, questions, place)
-                    rest.result()
-                    from droidheaders.admitting import admit
-                    from droidheaders.attending import Run
+                    cache = opened.result()
+                    from droidheaders import admitting, attending
 
-                    kernel = admit(device, answers, files, open_cache, force=job.force)
+                    kernel = admitting.admit(device, answers, files, cache, force=job.force)
                     device.push_all([(one.data, f"{place}/{one.name}.ko", 0o644) for one in files])
-                    run = Run(root, job, files, inserter, answers.boot_id, kernel)
+                    run = attending.Run(root, job, files, inserter, answers.boot_id, kernel)
                     verdict = run.run(expectations, sink)
                     if inserter.told.gone:
                         entry.remove()
@@ -70,12 +69,12 @@ def run_module(
             return lost(device, answers, e)
 
 
-def _imported(open_cache: Callable[[], Cache]) -> None:
-    """Import what is needed once the device has answered: 0.1 s."""
+def _opened(open_cache: Callable[[], Cache]) -> Cache:
+    """Return the cache, with all imported that is needed once the device has answered: 0.1 s."""
     from droidheaders import admitting, attending  # noqa: F401
     from droidheaders.build import symvers  # noqa: F401
 
-    open_cache()
+    return open_cache()
 
 
 def _answers(device: Device, inserter: Inserter, questions: Questions, place: str) -> Answers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,15 @@ from droidheaders.ui import ui
 
 if TYPE_CHECKING:
     from droidheaders.run.verdict import Verdict
+
+Expect = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--expect",
+        help="Fail unless a line matches, in 10 seconds or --for; may be given again.",
+        metavar="REGEX",
+    ),
+]
 
 
 def end(verdict: Verdict) -> None:

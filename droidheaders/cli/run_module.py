@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from droidheaders.cli._verdicts import end, line, told
+from droidheaders.cli._verdicts import Expect, end, line, told
 from droidheaders.cli.settings import settings
 from droidheaders.ui import ui
 
@@ -25,14 +25,7 @@ def module(
             metavar="NAME=VALUE",
         ),
     ] = None,
-    expect: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--expect",
-            help="Fail unless a line of the log matches, in 10 seconds or --for; may be repeated.",
-            metavar="REGEX",
-        ),
-    ] = None,
+    expect: Expect = None,
     trigger: Annotated[
         list[str] | None,
         typer.Option(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from droidheaders.cli import run_module
-from droidheaders.cli._verdicts import end, line, told
+from droidheaders.cli._verdicts import Expect, end, line, told
 from droidheaders.cli.settings import report, settings
 from droidheaders.errors import DeviceLostError, UsageError
 
@@ -105,14 +105,7 @@ def bpf(
         str | None,
         typer.Option("--until", help="End when a line matches.", metavar="REGEX"),
     ] = None,
-    expect: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--expect",
-            help="Fail unless a line matches, in 10 seconds or --for; may be given again.",
-            metavar="REGEX",
-        ),
-    ] = None,
+    expect: Expect = None,
     trigger: Annotated[
         list[str] | None,
         typer.Option(
