@@ -1,0 +1,1 @@
+"""Targets times personas times tests: what is to be run, and what came of it."""
