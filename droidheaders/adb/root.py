@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from droidheaders import journal
-from droidheaders.adb._errors import NoRootError, mapped
+from droidheaders.adb._errors import NoRootError
+from droidheaders.adb.service import ask
 from droidheaders.adb.session import Session
 from droidheaders.adb.shell import ShellResult, ShellStream
 from droidheaders.change import ADB_ROOT, Change
@@ -174,7 +175,7 @@ class Root:
         change = Change(device.serial, ADB_ROOT, "", device.boot_id())
         with journal.turn(device.serial, ADB_ROOT):
             self._restart = journal.write(change)
-            answer = _ask_adbd(device, "root:")
+            answer = ask(device, "root:", "asking for root")
             # AOSP daemon/restart_service.cpp; like adb itself, take silence for a restart.
             if answer and "restarting" not in answer:
                 if not self._restart.joined:
@@ -202,16 +203,9 @@ def unroot(device: Device, *, restarting: bool = False) -> None:
     """
     if restarting:
         _await_adbd(device, as_root=True)
-    answer = _ask_adbd(device, "unroot:")
+    answer = ask(device, "unroot:", "asking for unroot")
     if not answer or "restarting" in answer:
         _await_adbd(device, as_root=False)
-
-
-def _ask_adbd(device: Device, service: str) -> str:
-    with mapped(device, f"asking for {service.rstrip(':')}"):
-        connection = device.open_service(service, device.server.timeout)
-        with connection:
-            return connection.read_to_end()
 
 
 def _await_adbd(device: Device, *, as_root: bool) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from droidheaders.errors import DeviceTimeoutError, DroidheadersError
 from droidheaders.guest import console, process, qemu
 from droidheaders.guest.instance import Instance
+from droidheaders.guest.signals import uninterrupted
 from droidheaders.ui import printable, ui
 
 if TYPE_CHECKING:
@@ -66,10 +67,45 @@ class StartTimeoutError(StartError, DeviceTimeoutError):
     exit_code = DeviceTimeoutError.exit_code
 
 
+def boot(instance: Instance, machine: qemu.Machine, server: Server, deadline: float) -> Running:
+    """Try one accelerator after the other, and return the guest once its shell answered.
+
+    Raises StartError naming the stage that was not passed; nothing of it runs then.
+    """
+    to_try = qemu.accelerators(machine.arch)
+    kvm_failed = False
+    while True:
+        with uninterrupted():
+            running = launch(instance, machine, to_try[0])
+        try:
+            wait_for_kernel(running, deadline)
+            if to_try[0] == "kvm" or kvm_failed:  # a kernel that boots nowhere says nothing of KVM
+                qemu.remember_kvm(machine.arch, works=not kvm_failed)
+            wait_for_shell(running, server, deadline)
+            running.instance = replace(running.instance, ready=True)
+            running.instance.save()
+        except StartError as error:
+            running.end()
+            if PORT_TAKEN in error.message and time.monotonic() < deadline:
+                continue
+            early = error.stage == console.STAGES[0]
+            if to_try[0] == "tcg" or not early or qemu.is_proven(machine.arch):
+                raise
+            ui.say("no guest came up with KVM; emulating", level=1)
+            kvm_failed = True
+            to_try.pop(0)
+        except BaseException:
+            running.end()
+            raise
+        else:
+            return running
+
+
 def launch(instance: Instance, machine: qemu.Machine, accel: str) -> Running:
     """Start QEMU in a session of its own, so that it outlives us and our terminal's Ctrl-C."""
     instance = replace(instance, port=qemu.free_port(), accel=accel)
-    instance.console.unlink(missing_ok=True)
+    if not machine.restored:
+        instance.console.unlink(missing_ok=True)
     with (instance.directory / "qemu.log").open("wb") as log:
         child = subprocess.Popen(
             qemu.command(machine, instance.directory, instance.port, accel),

@@ -37,7 +37,11 @@ _THREADS = {"arm64": "multi", "x86_64": "single"}
 
 @dataclass(frozen=True)
 class Machine:
-    """What to boot and on what."""
+    """What to boot and on what; `memory` is in MB.
+
+    With `memory_file` the memory is in that file. One that is `restored` does not boot: it waits
+    for the state of another, and leaves that one's file as it is.
+    """
 
     arch: str
     kernel: Path
@@ -45,6 +49,8 @@ class Machine:
     append: str = ""
     memory: int = 512
     cpus: int = 2
+    memory_file: Path | None = None
+    restored: bool = False
 
 
 def command(machine: Machine, directory: Path, port: int, accel: str) -> list[str]:
@@ -54,14 +60,14 @@ def command(machine: Machine, directory: Path, port: int, accel: str) -> list[st
     machine that reboots ends: that is seen at once, too.
     """
     arch = machine.arch
-    append = f"{_CONSOLE[arch]} loglevel=6 panic=-1 {machine.append}".strip()
     cpu = "host" if accel == "kvm" else _EMULATED_CPU[arch]
     return [
         *(qemu_binary(arch), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-machine", _MACHINE[arch] + (",gic-version=host" if _arm_kvm(arch, accel) else "")),
+        *_memory(machine),
         *("-accel", "kvm" if accel == "kvm" else f"tcg,thread={_THREADS[arch]}"),
         *("-cpu", cpu, "-m", f"{machine.memory}M", "-smp", str(machine.cpus)),
-        *("-kernel", str(machine.kernel), "-initrd", str(machine.initrd), "-append", append),
+        *_begin(machine),
         *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:5555"),
         *("-device", "virtio-net-pci,netdev=net,romfile="),
         # relative, so that the path of the socket stays short (unix(7): 108 bytes)
@@ -69,9 +75,32 @@ def command(machine: Machine, directory: Path, port: int, accel: str) -> list[st
             "-qmp",
             f"unix:{SOCKET},server=on,wait=off",
             "-serial",
-            f"file:{directory / 'console.log'}",
+            "chardev:console",
+            "-chardev",  # appended to, so that a restored guest's begins with its boot
+            f"file,id=console,path={_quoted(directory / 'console.log')},append=on",
         ),
     ]
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace(",", ",,")  # QEMU's options end at a comma (util/qemu-option.c)
+
+
+def _memory(machine: Machine) -> list[str]:
+    if machine.memory_file is None:
+        return []
+    share = "off" if machine.restored else "on"
+    path, size = _quoted(machine.memory_file), f"{machine.memory}M"
+    backend = f"memory-backend-file,id=ram,size={size},mem-path={path},share={share}"
+    return ["-object", backend, "-machine", "memory-backend=ram"]
+
+
+def _begin(machine: Machine) -> list[str]:
+    """Return where the machine begins: a kernel, which a restored one has in its memory."""
+    if machine.restored:
+        return ["-incoming", "defer"]
+    append = f"{_CONSOLE[machine.arch]} loglevel=6 panic=-1 {machine.append}".strip()
+    return ["-kernel", str(machine.kernel), "-initrd", str(machine.initrd), "-append", append]
 
 
 def _arm_kvm(arch: str, accel: str) -> bool:

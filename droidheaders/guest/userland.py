@@ -90,7 +90,7 @@ _ANDROID_LIBRARIES = (
 
 _PROGRAMS = {
     "init": ("init", "selinux"),
-    "system/bin/adbfront": ("adbfront", "adbd"),
+    "system/bin/adbfront": ("adbfront", "adbd", "restored"),
     "system/bin/androidtools": ("tools",),
     "system/bin/su": ("su_magisk",),
     "system/xbin/su": ("su_aosp",),

@@ -5,7 +5,8 @@
  * Debian's adbd has no "root:", "unroot:", "reboot:" and "remount:" services and closes such a
  * stream. This program listens where the host connects, hands every packet to and from adbd, and
  * answers those four itself in adbd's words (packages/modules/adb/daemon/restart_service.cpp and
- * services.cpp). It also keeps adbd running, see adbd.c.
+ * services.cpp), and one of our own that tells a restored guest the time. It also keeps adbd
+ * running, see adbd.c.
  *
  * The protocol is packages/modules/adb/docs/dev/protocol.md: a header of six little-endian words
  * (command, arg0, arg1, length, checksum, command ^ ~0) and a payload. Packets are taken whole in
@@ -28,6 +29,7 @@
 #include <unistd.h>
 
 #include "adbd.h"
+#include "restored.h"
 
 #define PORT 5555
 #define MAX_PAYLOAD (1024 * 1024) /* MAX_PAYLOAD of packages/modules/adb/adb.h */
@@ -178,6 +180,10 @@ static enum action choose(const char *service, const char **text)
 				     : "Not running as root. Try \"adb root\" first.\n";
 		return NOTHING;
 	}
+	if (!strncmp(service, RESTORED, strlen(RESTORED))) {
+		*text = restored(service + strlen(RESTORED)) ? "ok\n" : "failed\n";
+		return NOTHING;
+	}
 	return strstr(service, "shutdown") ? POWER_OFF : REBOOT;
 }
 
@@ -213,7 +219,8 @@ static void continue_ours(struct client *client, const struct header *header)
 static int is_ours(const char *service)
 {
 	return !strcmp(service, "root:") || !strcmp(service, "unroot:") ||
-	       !strcmp(service, "remount:") || !strncmp(service, "reboot:", strlen("reboot:"));
+	       !strcmp(service, "remount:") || !strncmp(service, "reboot:", strlen("reboot:")) ||
+	       !strncmp(service, RESTORED, strlen(RESTORED));
 }
 
 /* Answer the whole packet from the host if it is for us, and drop it then. */
@@ -221,7 +228,7 @@ static void intercept(struct client *client)
 {
 	struct packet *packet = &client->to_adbd;
 	const struct header *header = &packet->header;
-	char service[64] = "";
+	char service[160] = "";
 
 	if (header->command == A_OPEN) {
 		if (!header->length || header->length >= sizeof(service) || client->our_id)
