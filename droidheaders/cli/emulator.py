@@ -12,7 +12,7 @@ from droidheaders.errors import UsageError
 from droidheaders.ui import ui
 
 if TYPE_CHECKING:
-    from droidheaders.guest.guest import MakeImage
+    from droidheaders.guest.guest import How, MakeImage
     from droidheaders.guest.instance import Instance
     from droidheaders.guest.recipes import Recipe
 
@@ -44,41 +44,97 @@ def setup(
         emit({"recipes": done}, "")
 
 
+Name = Annotated[str, typer.Argument(help="Recipe.")]
+Persona = Annotated[str, typer.Option(help="What the shell may: user, userdebug, su or root.")]
+Kernel = Annotated[
+    Path | None, typer.Option(metavar="IMAGE", help="Boot this kernel, not the recipe's.")
+]
+Modules = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Its modules: lib/modules/RELEASE.")
+]
+Extra = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Files laid over the guest's root.")
+]
+Memory = Annotated[
+    int | None, typer.Option(metavar="MB", min=128, help="Memory in MB, else the recipe's: 512.")
+]
+Cpus = Annotated[int, typer.Option(min=1, max=64, help="Number of CPUs.")]
+
+
 @app.command()
 def start(
-    name: Annotated[str, typer.Argument(help="Recipe.")] = "6.1-arm64",
-    persona: Annotated[
-        str, typer.Option(help="What the shell may: user, userdebug, su or root.")
-    ] = "userdebug",
-    kernel: Annotated[
-        Path | None, typer.Option(metavar="IMAGE", help="Boot this kernel, not the recipe's.")
-    ] = None,
-    modules: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Its modules: lib/modules/RELEASE.")
-    ] = None,
-    initrd_extra: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Files laid over the guest's root.")
-    ] = None,
-    memory: Annotated[
-        int | None,
-        typer.Option(metavar="MB", min=128, help="Memory in MB, else the recipe's: 512."),
-    ] = None,
-    cpus: Annotated[int, typer.Option(min=1, max=64, help="Number of CPUs.")] = 2,
+    name: Name = "6.1-arm64",
+    persona: Persona = "userdebug",
+    kernel: Kernel = None,
+    modules: Modules = None,
+    initrd_extra: Extra = None,
+    memory: Memory = None,
+    cpus: Cpus = 2,
+    from_snapshot: Annotated[
+        bool,
+        typer.Option("--from-snapshot", help="Begin where such a guest was once it had booted."),
+    ] = False,
 ) -> None:
-    """Start a guest and print its serial once its shell answers, within --timeout (60 s)."""
-    from droidheaders.guest.guest import DEFAULT_TIMEOUT, Guest
+    """Start a guest and print its serial once its shell answers, within --timeout (60 s).
+
+    With --from-snapshot that takes a tenth of the time; the snapshot is made where there is none
+    of this kernel, persona and machine.
+
+    Examples:
+
+      droidheaders emulator start 6.1-x86_64 --persona user
+
+      droidheaders emulator start --from-snapshot
+
+      droidheaders emulator start --kernel out/arch/arm64/boot/Image --from-snapshot
+    """
+    from droidheaders.guest.guest import Guest
+
+    how = _how(name, persona, kernel, modules, initrd_extra, memory, cpus)
+    guest = (Guest.fresh if from_snapshot else Guest.start)(name, **how)
+    emit(_describe(guest.instance), guest.serial)
+
+
+@app.command()
+def snapshot(
+    name: Name = "6.1-arm64",
+    persona: Persona = "userdebug",
+    kernel: Kernel = None,
+    modules: Modules = None,
+    initrd_extra: Extra = None,
+    memory: Memory = None,
+    cpus: Cpus = 2,
+) -> None:
+    """Boot a guest once, keep it for `start --from-snapshot`, and print where it is kept.
+
+    It is made by itself when it is needed first, or something has changed; this makes it anew.
+    """
+    from droidheaders.guest.guest import Guest
+
+    place = Guest.save(name, **_how(name, persona, kernel, modules, initrd_extra, memory, cpus))
+    emit({"recipe": name, "persona": persona, "path": str(place)}, str(place))
+
+
+def _how(
+    name: str,
+    persona: str,
+    kernel: Path | None,
+    modules: Path | None,
+    extra: Path | None,
+    memory: int | None,
+    cpus: int,
+) -> How:
+    from droidheaders.guest.guest import DEFAULT_TIMEOUT
     from droidheaders.guest.recipes import load
 
-    guest = Guest.start(
-        name,
-        persona=persona,
-        server=settings.server(),
-        timeout=DEFAULT_TIMEOUT if settings.timeout is None else settings.timeout,
-        memory=memory,
-        cpus=cpus,
-        make=_own(load(name), kernel, modules, initrd_extra),
-    )
-    emit(_describe(guest.instance), guest.serial)
+    return {
+        "persona": persona,
+        "server": settings.server(),
+        "timeout": DEFAULT_TIMEOUT if settings.timeout is None else settings.timeout,
+        "memory": memory,
+        "cpus": cpus,
+        "make": _own(load(name), kernel, modules, extra),
+    }
 
 
 def _own(

@@ -181,12 +181,12 @@ def _ending(running: Running, status: int, text: str) -> str:
 
 def _attach(server: Server, serial: str) -> str:
     """Return the state the adb server has the guest in, asking it to connect when it has none."""
-    for device in server.devices():
-        if device.serial == serial:
-            return device.state
-    with contextlib.suppress(DroidheadersError):
-        server.connect(serial)
-    return ""
+    state = next((one.state for one in server.devices() if one.serial == serial), "")
+    if not state:
+        with contextlib.suppress(DroidheadersError):
+            server.connect(serial)
+            state = next((one.state for one in server.devices() if one.serial == serial), "")
+    return state
 
 
 def _answers(server: Server, serial: str, left: float) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from droidheaders.errors import DroidheadersError, UsageError
 from droidheaders.guest import (
@@ -38,15 +38,28 @@ DEFAULT_TIMEOUT = 60.0
 MakeImage = Callable[[Path], image.Image]
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What is asked for: see `Guest.start`."""
+class How(TypedDict, total=False):
+    """How a guest is to be: see `Guest.start`."""
 
-    recipe: recipes.Recipe
     persona: str
+    server: Server | None
+    timeout: float
     memory: int | None
     cpus: int
     make: MakeImage | None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for, with what holds where nothing is said."""
+
+    recipe: recipes.Recipe
+    persona: str = DEFAULT_PERSONA
+    server: Server | None = None
+    timeout: float = DEFAULT_TIMEOUT
+    memory: int | None = None
+    cpus: int = 2
+    make: MakeImage | None = None
 
     def check(self) -> None:
         """Raise UsageError or DroidheadersError for what cannot be started, or not here."""
@@ -64,13 +77,20 @@ class Wanted:
         """Return what is booted; what has to be made for it is put `into` this directory."""
         return self.make(into) if self.make else image.setup(self.recipe)
 
-    def machine(self, what: image.Image, initramfs: Path) -> qemu.Machine:
-        """Return the machine that boots `what`, whose initramfs will be in that file."""
+    def machine(self, what: image.Image, place: Path) -> qemu.Machine:
+        """Return the machine that boots `what`, with its initramfs in the directory `place`."""
         recipe = self.recipe
         words = [*userland.KERNEL_ARGS, f"droidheaders.persona={self.persona}", recipe.cmdline]
         append = " ".join(filter(None, words))
         memory = self.memory or recipe.memory
-        return qemu.Machine(recipe.arch, what.kernel, initramfs, append, memory, self.cpus)
+        return qemu.Machine(recipe.arch, what.kernel, place / "initrd", append, memory, self.cpus)
+
+    def saving(self, mine: Instance, server: Server) -> restoring.Saving:
+        """Return what its snapshot is made of, with `timeout` for all of it."""
+        what = self.made(mine.directory)
+        machine = self.machine(what, mine.directory)
+        slot = snapshot.slot(self.recipe.name, self.persona, machine)
+        return restoring.Saving(mine, machine, what, slot, server, time.monotonic() + self.timeout)
 
 
 class Guest:
@@ -92,47 +112,50 @@ class Guest:
         self.stop()
 
     @classmethod
-    def start(
-        cls,
-        name: str = recipes.DEFAULT,
-        *,
-        persona: str = DEFAULT_PERSONA,
-        server: Server | None = None,
-        timeout: float = DEFAULT_TIMEOUT,
-        memory: int | None = None,
-        cpus: int = 2,
-        make: MakeImage | None = None,
-    ) -> Guest:
+    def start(cls, name: str = recipes.DEFAULT, **how: Unpack[How]) -> Guest:
         """Return a guest of the recipe `name` whose shell has answered.
 
         `make` is for one's own kernel: it returns an image, whose files it may put into the
         directory it is given; without it the recipe's is set up. `memory` is in MB, else what the
-        recipe says. `timeout` is in seconds, from
-        starting QEMU. Raises StartError naming the stage that was not passed; then, and when it is
-        interrupted, nothing of the guest is left but its console.
+        recipe says. `timeout` is in seconds, from starting QEMU. Raises StartError naming the stage
+        that was not passed; then, and when it is interrupted, nothing of the guest is left but its
+        console.
         """
-        wanted = Wanted(recipes.load(name), persona, memory, cpus, make)
-        return cls(_started(wanted, server, timeout, _booted))
+        wanted = Wanted(recipes.load(name), **how)
+        with _claimed(wanted) as (mine, server):
+            what = wanted.made(mine.directory)
+            machine = wanted.machine(what, mine.directory)
+            initrd.concatenate(what.parts, machine.initrd)
+            return cls(boot.boot(mine, machine, server, time.monotonic() + wanted.timeout))
 
     @classmethod
-    def fresh(
-        cls,
-        name: str = recipes.DEFAULT,
-        *,
-        persona: str = DEFAULT_PERSONA,
-        server: Server | None = None,
-        timeout: float = DEFAULT_TIMEOUT,
-        memory: int | None = None,
-        cpus: int = 2,
-        make: MakeImage | None = None,
-    ) -> Guest:
+    def fresh(cls, name: str = recipes.DEFAULT, **how: Unpack[How]) -> Guest:
         """Return a guest that nobody has used: as `start`, out of a snapshot of one that booted.
 
         It takes 0.3 s; the first time, and when anything has changed about what boots, a boot. Its
         clock is right and its random numbers its own, but it has the boot id of its siblings.
         """
-        wanted = Wanted(recipes.load(name), persona, memory, cpus, make)
-        return cls(_started(wanted, server, timeout, _restored))
+        wanted = Wanted(recipes.load(name), **how)
+        with _claimed(wanted) as (mine, server):
+            saving = wanted.saving(mine, server)
+            return cls(restoring.restored(saving))
+
+    @staticmethod
+    def save(name: str = recipes.DEFAULT, **how: Unpack[How]) -> Path:
+        """Boot such a guest, make the snapshot that `fresh` takes anew, and return its directory.
+
+        Raises as `start`, and DroidheadersError when it cannot be kept.
+        """
+        wanted = Wanted(recipes.load(name), **how)
+        with _claimed(wanted) as (mine, server):
+            saving = wanted.saving(mine, server)
+            if not restoring.make(saving, anew=True):
+                raise DroidheadersError(
+                    f"no snapshot of {saving.slot.name} could be kept",
+                    f"droidheaders emulator start {name} --persona {wanted.persona}",
+                )
+            mine.forget()
+            return saving.slot.directory
 
     def stop(self) -> None:
         """End the guest; raises DroidheadersError if it will not go."""
@@ -140,39 +163,21 @@ class Guest:
         self._running.child.wait()
 
 
-def _started(
-    wanted: Wanted,
-    server: Server | None,
-    timeout: float,
-    run: Callable[[Wanted, Instance, Server, float], boot.Running],
-) -> boot.Running:
-    """Return what `run` makes of a new instance, in time; else nothing of it is left."""
+@contextlib.contextmanager
+def _claimed(wanted: Wanted) -> Iterator[tuple[Instance, Server]]:
+    """Give a new instance, of which nothing is left when the block raises."""
     wanted.check()
-    server = server or _default_server()
+    server = wanted.server or _default_server()
     server.ensure_running()
     with terminable():
         mine = instances.claim(wanted.recipe.name, wanted.recipe.arch, wanted.persona)
         at = server.endpoint
         mine = replace(mine, server_host=at.host, server_port=at.port)
         try:
-            return run(wanted, mine, server, time.monotonic() + timeout)
+            yield mine, server
         except BaseException as error:
             _undo(mine, error)
             raise
-
-
-def _booted(wanted: Wanted, mine: Instance, server: Server, deadline: float) -> boot.Running:
-    what = wanted.made(mine.directory)
-    machine = wanted.machine(what, mine.directory / "initrd")
-    initrd.concatenate(what.parts, machine.initrd)
-    return boot.boot(mine, machine, server, deadline)
-
-
-def _restored(wanted: Wanted, mine: Instance, server: Server, deadline: float) -> boot.Running:
-    what = wanted.made(mine.directory)
-    machine = wanted.machine(what, mine.directory / "initrd")
-    slot = snapshot.slot(wanted.recipe.name, wanted.persona, what, machine.memory, machine.cpus)
-    return restoring.restored(mine, machine, what, slot, server, deadline)
 
 
 def _undo(mine: Instance, error: BaseException) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from droidheaders.errors import DroidheadersError
@@ -28,102 +30,100 @@ _POLL = 0.002
 _SERVICE = "droidheaders-restored:"  # emulator/userland/src/restored.h
 
 
-def restored(
-    mine: Instance, machine: qemu.Machine, image: Image, slot: Slot, server: Server, deadline: float
-) -> Running:
-    """Return the guest, restored from the snapshot in `slot`; that is made anew if it must be.
+@dataclass(frozen=True)
+class Saving:
+    """A guest `mine` of `image` whose snapshot is in `slot`; `deadline` is for all, monotonic."""
+
+    mine: Instance
+    machine: qemu.Machine
+    image: Image
+    slot: Slot
+    server: Server
+    deadline: float
+
+    @property
+    def key(self) -> str:
+        """What its snapshot is known by now."""
+        return snapshot.key_of(self.machine, self.image, self.mine.directory)
+
+    def boot(self, memory: Path | None = None) -> Running:
+        """Return the guest, booted, with its memory in that file; raises StartError."""
+        initrd.concatenate(self.image.parts, self.machine.initrd)
+        machine = replace(self.machine, memory_file=memory)
+        return boot.boot(self.mine, machine, self.server, self.deadline)
+
+
+def restored(saving: Saving) -> Running:
+    """Return the guest, restored from its snapshot, which is made anew if it must be.
 
     Where none can be made, or it cannot be restored, that is said and the guest boots. Raises
     StartError when it does not come up.
     """
-    key = snapshot.key_of(machine, image, mine.directory)
+    slot = saving.slot
     for _ in range(2):
         with slot.locked(exclusive=False):
-            found = slot.read(key)
-            if found and (running := _tried(mine, machine, slot, found, server, deadline)):
+            if (found := slot.read(saving.key)) and (running := _tried(saving, found)):
                 return running
-        if not make(mine, machine, image, slot, server, deadline):
+        if not make(saving):
             break
-        key = snapshot.key_of(machine, image, mine.directory)  # KVM may have turned out not to work
-    initrd.concatenate(image.parts, machine.initrd)
-    return boot.boot(mine, machine, server, deadline)
+    return saving.boot()
 
 
-def make(
-    mine: Instance,
-    machine: qemu.Machine,
-    image: Image,
-    slot: Slot,
-    server: Server,
-    deadline: float,
-    *,
-    anew: bool = False,
-) -> bool:
-    """Boot the guest and save it in `slot`, and return whether there is a snapshot now.
+def make(saving: Saving, *, anew: bool = False) -> bool:
+    """Boot the guest and save it, and return whether there is a snapshot now.
 
     Without `anew` one that somebody made meanwhile is taken. That none can be made is said. Raises
     StartError when the guest does not come up.
     """
+    slot = saving.slot
     with slot.locked(exclusive=True):
-        key = snapshot.key_of(machine, image, mine.directory)
-        if not anew and slot.read(key):
+        if not anew and slot.read(saving.key):
             return True
         slot.discard()
-        if not snapshot.has_room(machine.memory):
+        if not snapshot.has_room(saving.machine.memory):
             ui.warn(f"no snapshot of {slot.name}: {slot.directory.parent} has no room for it")
             return False
         ui.say(f"{slot.name}: booting once, for a snapshot", level=1)
         slot.making.mkdir(mode=0o700)
         try:
-            return _make(mine, machine, image, slot, server, deadline)
+            return _make(saving)
         finally:
             with suppress(OSError):
                 snapshot.prune(slot)
 
 
-def _make(
-    mine: Instance, machine: qemu.Machine, image: Image, slot: Slot, server: Server, deadline: float
-) -> bool:
-    memory = slot.making / "memory"
-    initrd.concatenate(image.parts, machine.initrd)
+def _make(saving: Saving) -> bool:
+    slot = saving.slot
     try:
-        running = boot.boot(mine, replace(machine, memory_file=memory), server, deadline)
+        running = saving.boot(slot.making / "memory")
     except StartError as error:
+        slot.discard()
         if f"signal {signal.SIGBUS.value}" not in error.message:
             raise
         ui.warn(f"no snapshot of {slot.name}: the disk was full before it was whole")
-        slot.discard()
         return False
     try:
-        server.disconnect(running.instance.serial)
-        with Qmp(mine.directory, timeout=30.0) as monitor:
+        saving.server.disconnect(running.instance.serial)
+        with Qmp(saving.mine.directory, timeout=30.0) as monitor:
             snapshot.save(monitor, slot.making / "state")
         running.child.wait()
-        accel = running.instance.accel
-        key = snapshot.key_of(machine, image, mine.directory)
-        slot.publish(key, accel, mine.console)
+        slot.publish(saving.key, running.instance.accel, saving.mine.console)
     except (OSError, ValueError) as error:
         ui.warn(f"no snapshot of {slot.name}: {error}")
-        slot.discard()
         return False
     finally:
         running.end()
+        shutil.rmtree(slot.making, ignore_errors=True)  # nothing, if all went well
     return True
 
 
-def _tried(
-    mine: Instance,
-    machine: qemu.Machine,
-    slot: Slot,
-    found: Snapshot,
-    server: Server,
-    deadline: float,
-) -> Running | None:
+def _tried(saving: Saving, found: Snapshot) -> Running | None:
     """Return the restored guest, or None when nothing comes of the snapshot, which is said."""
-    machine = replace(machine, memory_file=slot.memory, restored=True)
+    slot = saving.slot
+    machine = replace(saving.machine, memory_file=slot.memory, restored=True)
+    deadline = min(saving.deadline, time.monotonic() + _PATIENCE)
     try:
-        running = _restore(mine, machine, slot, found.accel)
-        return _greeted(running, server, min(deadline, time.monotonic() + _PATIENCE))
+        return _greeted(_restore(saving.mine, machine, slot, found.accel), saving.server, deadline)
     except StartError as error:
         ui.warn(f"the snapshot {slot.name} cannot be restored, and is made anew: {error.message}")
         slot.discard()
@@ -175,6 +175,8 @@ def _greeted(running: Running, server: Server, deadline: float) -> Running:
         running.instance.save()
     except BaseException:
         running.end()
+        with suppress(OSError, DroidheadersError):
+            server.disconnect(running.instance.serial)  # it would go on trying to get there
         raise
     return running
 

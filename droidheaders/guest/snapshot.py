@@ -34,6 +34,7 @@ from droidheaders.guest.qmp import Qmp
 _FORMAT = 1
 _MOST = 4 << 30  # bytes of all snapshots; one has 110 to 170 MB
 _POLL = 0.002
+_SETTLED = 0.5  # seconds after which a guest does nothing more that each restored one would repeat
 _IN_TIME = 30.0  # seconds for saving; it takes 0.03
 _CONNECTED = re.compile(r"TCP\[(?!HOST_FORWARD|TIME_WAIT|CLOSED)")
 _SHARED = {"capabilities": [{"capability": "x-ignore-shared", "state": True}]}
@@ -135,9 +136,9 @@ def directory() -> Path:
     return cache_dir() / "snapshots"
 
 
-def slot(recipe: str, persona: str, image: Image, memory: int, cpus: int) -> Slot:
+def slot(recipe: str, persona: str, machine: qemu.Machine) -> Slot:
     """Return where the snapshot of such a guest is, by what a person calls it."""
-    words = f"{image.kernel}\0{memory}\0{cpus}".encode()
+    words = f"{machine.kernel}\0{machine.memory}\0{machine.cpus}".encode()
     return Slot(f"{recipe}-{persona}-{hashlib.sha256(words).hexdigest()[:8]}")
 
 
@@ -184,6 +185,7 @@ def save(monitor: Qmp, to: Path) -> None:
     Raises OSError and ValueError when that fails, such as for a full disk.
     """
     _await_no_connection(monitor)
+    time.sleep(_SETTLED)
     monitor.execute("stop")
     monitor.execute("migrate-set-capabilities", **_SHARED)
     monitor.execute("migrate", uri=f"exec:cat >{shlex.quote(str(to))}")

@@ -75,6 +75,7 @@ struct client {
 };
 
 static struct client *clients[MAX_CLIENTS];
+static int spare = -1; /* a connection to adbd for the next client, which then need not wait for it */
 static const char *persona;
 static enum action due; /* taken by the main loop, because it may drop every client */
 
@@ -293,6 +294,13 @@ static void drop_all(void)
 			drop(&clients[i]);
 }
 
+static void drop_spare(void)
+{
+	if (spare >= 0)
+		close(spare);
+	spare = -1;
+}
+
 static void act(void)
 {
 	enum action action = due;
@@ -304,6 +312,7 @@ static void act(void)
 	case RESTART_AS_ROOT:
 	case RESTART_AS_SHELL:
 		drop_all();
+		drop_spare();
 		adbd_restart(action == RESTART_AS_ROOT);
 		due = NOTHING; /* the clients just dropped may have asked for the same */
 		break;
@@ -336,8 +345,8 @@ static void accept_client(int listener)
 	close(host);
 }
 
-/* adbd may still be starting: then the caller tries again soon. */
-static void connect_adbd(struct client *client)
+/* Returns a socket, or -1: adbd may still be starting, then the caller tries again soon. */
+static int connect_adbd(void)
 {
 	struct sockaddr_in address = {
 		.sin_family = AF_INET,
@@ -348,14 +357,30 @@ static void connect_adbd(struct client *client)
 	int one = 1;
 
 	if (fd < 0)
-		return;
+		return -1;
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) ||
 	    fcntl(fd, F_SETFL, O_NONBLOCK)) {
 		close(fd);
-		return;
+		return -1;
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	client->adbd = fd;
+	return fd;
+}
+
+static int take_connection(void)
+{
+	int fd = spare;
+
+	spare = -1;
+	return fd < 0 ? connect_adbd() : fd;
+}
+
+static int has_clients(void)
+{
+	for (int i = 0; i < MAX_CLIENTS; i++)
+		if (clients[i])
+			return 1;
+	return 0;
 }
 
 /* Move what can be moved. Returns -1 when the client is to be dropped. */
@@ -411,11 +436,17 @@ static int watch_children(void)
 	return fd;
 }
 
-/* Fill in what to wait for, two entries a client. Returns the timeout for poll. */
+/* Fill in what to wait for: the spare, and two entries a client. Returns the timeout for poll. */
 static int prepare(struct pollfd *fds)
 {
 	int timeout = -1;
 
+	if (spare < 0 && !has_clients()) {
+		spare = connect_adbd();
+		if (spare < 0)
+			timeout = RETRY_MS;
+	}
+	*fds++ = (struct pollfd){ .fd = spare, .events = POLLIN };
 	for (int i = 0; i < MAX_CLIENTS; i++, fds += 2) {
 		struct client *client = clients[i];
 
@@ -423,7 +454,7 @@ static int prepare(struct pollfd *fds)
 		if (!client)
 			continue;
 		if (client->adbd < 0)
-			connect_adbd(client);
+			client->adbd = take_connection();
 		if (client->adbd < 0) {
 			timeout = RETRY_MS;
 			continue;
@@ -451,7 +482,7 @@ static void wait_for_network(void)
 
 int main(int argc, char **argv)
 {
-	struct pollfd fds[2 + 2 * MAX_CLIENTS];
+	struct pollfd fds[3 + 2 * MAX_CLIENTS];
 
 	if (argc != 2)
 		return 2;
@@ -463,14 +494,16 @@ int main(int argc, char **argv)
 	printf("droidheaders: adbd\n");
 	fflush(stdout);
 	for (;;) {
-		if (poll(fds, 2 + 2 * MAX_CLIENTS, prepare(fds + 2)) < 0 && errno != EINTR)
+		if (poll(fds, 3 + 2 * MAX_CLIENTS, prepare(fds + 2)) < 0 && errno != EINTR)
 			fail("cannot wait for connections");
 		for (int i = 0; i < MAX_CLIENTS; i++) {
-			int ready = fds[2 + 2 * i].revents | fds[3 + 2 * i].revents;
+			int ready = fds[3 + 2 * i].revents | fds[4 + 2 * i].revents;
 
 			if (ready && serve(clients[i]))
 				drop(&clients[i]);
 		}
+		if (fds[2].revents) /* adbd says nothing before it is asked: it has ended */
+			drop_spare();
 		act();
 		if (fds[1].revents)
 			adbd_reap(fds[1].fd);
