@@ -75,6 +75,6 @@ class Running:
 
 @contextmanager
 def running(name: str, persona: str, server: Server, place: Path) -> Iterator[Running]:
-    with Guest.start(name, persona=persona, server=server) as guest:
+    with Guest.fresh(name, persona=persona, server=server) as guest:
         device = server.select(Selector(serial=guest.serial))
         yield Running(device, guest.instance.arch, place, guest.instance.pid)
