@@ -2,8 +2,8 @@
 
     scripts/bench [--runs N] [--guests 6.1-arm64,6.1-x86_64] [--only PART,…]
 
-Parts are boot, pull, push, check, run, module, unpack, cache, flags, compile, kdir and symvers,
-which is of all kernels.
+Parts are boot, restore, pull, push, check, run, module, unpack, cache, flags, compile, kdir and
+symvers, which is of all kernels.
 
 Contenders take turns in one run (A B A B …), so that a machine whose speed drifts is unfair to
 neither; the figures are medians. Everything is written to a tmpfs: a journaling disk, or one after
@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scripts.benchmarks.booting import bench_boot, guest
+from scripts.benchmarks.booting import bench_boot, bench_restore, guest
 from scripts.benchmarks.caching import bench_cache_of, bench_many
 from scripts.benchmarks.checking import bench_check, bench_module
 from scripts.benchmarks.compiling import bench_build
@@ -57,6 +57,7 @@ EACH_KERNEL: Parts = {
     "compile": lambda at: bench_build(at.name, at.work, at.runs, flags=False),
     "kdir": lambda at: bench_kdir(at.name, at.work, at.runs),
     "boot": lambda at: bench_boot(at.name, min(at.runs, 5)),
+    "restore": lambda at: bench_restore(at.name, at.runs),
 }
 EACH_GUEST: Parts = {
     "pull": lambda at: bench_pull(at.name, at.serial, at.work, at.runs),

@@ -24,6 +24,31 @@ def bench_boot(name: str, runs: int) -> Iterator[Figure]:
     )
 
 
+def bench_restore(name: str, runs: int) -> Iterator[Figure]:
+    """Take fresh guests out of a snapshot: to the answer of a command in a shell, in process."""
+    from droidheaders.adb import Selector, Server, resolve_endpoint
+    from droidheaders.guest.guest import Guest
+
+    server, times = Server(resolve_endpoint()), []
+    Guest.save(name, server=server)
+    for turn in range(runs + 1):
+        started = time.perf_counter()
+        with Guest.fresh(name, server=server) as fresh:
+            said = server.select(Selector(serial=fresh.serial)).shell("echo here").stdout
+            if said != b"here\n":
+                raise SystemExit(f"{name} said {said!r}")
+            if turn:  # the first one imports
+                times.append(time.perf_counter() - started)
+    low, high = min(times), max(times)
+    yield Figure(
+        f"snapshot to shell, {name}",
+        statistics.median(times),
+        "s",
+        0.35,
+        f"{low:.2f} to {high:.2f}",
+    )
+
+
 @contextmanager
 def guest(name: str) -> Iterator[str]:
     """Start a guest whose shell is root, as a pull by hand needs it; its serial."""
