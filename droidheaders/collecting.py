@@ -140,6 +140,15 @@ def keep(cache: Cache, bundle: Bundle, found: Collection) -> None:
         collected.add(cache, bundle, found.tables)
 
 
+def know_image(cache: Cache, bundle: Bundle, image: Path) -> None:
+    """Collect the table of the image that a kernel was booted from, unless one's is there.
+
+    Raises what `of_files` and `keep` raise.
+    """
+    if "image" not in {table.kind for table in collected.tables(cache, bundle)}:
+        keep(cache, bundle, of_files(bundle, images=[image]))
+
+
 @dataclass(frozen=True)
 class PulledTables:
     """What is known of a bundle's symbols after a pull, and what the device did not give."""

@@ -34,6 +34,7 @@ _COMMANDS = {
     "run": "running:app",
     "push": "push:app",
     "cache": "caches:app",
+    "loop": "loop:loop",
     "emulator": "emulator:app",
 }
 

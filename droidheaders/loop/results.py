@@ -32,10 +32,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Complaint:
-    """What the kernel complained of, once for each `fingerprint`, `count` times.
-
-    `allowed` is the reason of the entry that allows it, "" where it fails the test.
-    """
+    """What the kernel complained of, once for each `fingerprint`, `count` times."""
 
     fingerprint: str
     kind: str
@@ -43,16 +40,6 @@ class Complaint:
     frames: tuple[str, ...] = ()
     module: str = ""
     count: int = 1
-    allowed: str = ""
-
-
-@dataclass(frozen=True)
-class Subtest:
-    """A result inside a test's own, out of its KTAP; `name` has its parents' before it, with /."""
-
-    name: str
-    word: Word
-    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +57,6 @@ class Attempt:
     status: int | None = None
     serial: str = ""
     complaints: tuple[Complaint, ...] = ()
-    subtests: tuple[Subtest, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -100,13 +86,18 @@ class Result:
         """What all attempts took."""
         return sum(attempt.seconds for attempt in self.attempts)
 
+    @property
+    def good(self) -> bool:
+        """Whether it needs nobody's attention."""
+        return all(attempt.verdict.word in GOOD for attempt in self.attempts)
+
 
 @dataclass(frozen=True)
 class Report:
     """A whole run of a matrix, or of the part before it was interrupted.
 
-    `started` is in seconds since 1970, `seconds` is wall time, `seed` that of a shuffled order.
-    `planned` is how many cases there were to be.
+    `started` is in seconds since 1970, `seconds` is wall time. `planned` is how many cases there
+    were to be.
     """
 
     name: str
@@ -114,5 +105,4 @@ class Report:
     seconds: float
     planned: int
     results: tuple[Result, ...]
-    seed: int | None = None
     interrupted: bool = False

@@ -1,0 +1,173 @@
+"""One attempt at a case: a site, the test on it, and what the kernel had to say meanwhile."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from droidheaders.adb import Server
+from droidheaders.cache import Cache
+from droidheaders.errors import DroidheadersError
+from droidheaders.guest import image, recipes
+from droidheaders.loop.complaints import complaints
+from droidheaders.loop.kinds import Run
+from droidheaders.loop.plan import Plan
+from droidheaders.loop.results import Attempt, Case
+from droidheaders.loop.sites import Site, Sites
+from droidheaders.run.loss import last_words
+from droidheaders.run.verdict import Verdict, of_error
+from droidheaders.ui import printable
+
+T = TypeVar("T")
+
+_FILES = {"kernel": "kernel.log", "console": "console.log", "stdout": "stdout", "stderr": "stderr"}
+_LARGEST = 16 << 20  # bytes of a file that is kept
+
+
+class Runner:
+    """Runs cases of a plan, several at once if asked from several threads."""
+
+    def __init__(self, plan: Plan, server: Server, cache: Cache) -> None:
+        self._plan = plan
+        self._cache = cache
+        self._sites = Sites(server)
+        self._stopped = threading.Event()
+        self._targets = {target.name: target for target in plan.targets}
+        self._tests = {test.name: test for test in plan.tests}
+
+    def prepare(self) -> None:
+        """Set up the images that are booted; raises what that does."""
+        for target in self._plan.targets:
+            if target.recipe:
+                image.setup(recipes.load(target.recipe))
+
+    def stop(self) -> None:
+        """Have every attempt that runs end soon, and those that come end at once."""
+        self._stopped.set()
+        self._sites.end()
+
+    def attempt(self, case: Case, place: Path) -> tuple[str, Attempt]:
+        """Return the kernel's release, "" where none came up, and what became of the attempt.
+
+        What was printed and logged is in the directory `place`, which is there.
+        """
+        started = time.monotonic()
+        one = _One(self, case, place)
+        try:
+            verdict = one.run()
+        except DroidheadersError as error:
+            verdict = of_error(error)
+        if self._stopped.is_set():
+            verdict = Verdict(None, "it was interrupted")
+        verdict = one.judged(verdict)
+        files = {what: name for what, name in _FILES.items() if (place / name).exists()}
+        return one.kernel, Attempt(
+            verdict,
+            time.monotonic() - started,
+            one.times,
+            one.status,
+            one.serial,
+            one.complaints,
+            {what: f"{place.parent.name}/{place.name}/{name}" for what, name in files.items()},
+        )
+
+
+class _One:
+    """One attempt while it is made."""
+
+    def __init__(self, runner: Runner, case: Case, place: Path) -> None:
+        self._runner = runner
+        self._target = runner._targets[case.target]
+        self._test = runner._tests[case.test]
+        self._case, self._place = case, place
+        self._timeout = self._test.timeout or runner._plan.timeout
+        self._overran = False
+        self._console = ""
+        self.kernel = self.serial = ""
+        self.status: int | None = None
+        self.times: dict[str, float] = {}
+        self.complaints = complaints(())
+
+    def run(self) -> Verdict:
+        """Run the test on a site of its own, and return what it says of itself."""
+        begun = time.monotonic()
+        with self._runner._sites.of(self._target, self._case.persona) as site:
+            self.times["guest" if site.guest else "device"] = time.monotonic() - begun
+            self.serial = site.device.serial
+            self.kernel = printable(site.device.shell("uname -r").stdout.decode().strip())
+            before = len(site.console())
+            watchdog = threading.Timer(self._timeout, self._overrun, [site])
+            watchdog.start()
+            try:
+                return self._ran(site)
+            finally:
+                watchdog.cancel()
+                self._keep_logs(site, before)
+
+    def _ran(self, site: Site) -> Verdict:
+        if self._runner._stopped.is_set():
+            return Verdict(None, "it was interrupted")
+        plan, cache = self._runner._plan, self._runner._cache
+        directory = plan.path.resolve().parent
+        run = Run(self._test, site, self._place, cache, self._timed, directory, self._timeout)
+        try:
+            return run.verdict()
+        finally:
+            self.status = run.status
+
+    def _timed(self, what: str, action: Callable[[], T]) -> T:
+        begun = time.monotonic()
+        try:
+            return action()
+        finally:
+            self.times[what] = self.times.get(what, 0.0) + time.monotonic() - begun
+
+    def _overrun(self, site: Site) -> None:
+        self._overran = True
+        site.end()
+
+    def _keep_logs(self, site: Site, before: int) -> None:
+        """Keep the console of a guest, and the kernel's log where root tells it; look at both."""
+        self._console = site.console()[before:]
+        if site.guest:
+            self._write("console.log", self._console.encode())
+        log = b"" if self._overran else self._kernel_log(site)
+        if log:
+            self._write("kernel.log", log)
+        # a guest's log is all of its own; of a device nobody knows where the test began
+        seen = log.decode("utf-8", "replace") if site.guest and log else self._console
+        self.complaints = complaints(seen.splitlines())
+
+    def _kernel_log(self, site: Site) -> bytes:
+        try:
+            with site.device.privileged() as root:
+                return root.shell("dmesg").stdout
+        except DroidheadersError:  # nobody is root there, or it is gone
+            return b""
+
+    def _write(self, name: str, data: bytes) -> None:
+        told = b"" if len(data) <= _LARGEST else b"\n(cut off here)\n"
+        (self._place / name).write_bytes(data[:_LARGEST] + told)
+
+    def judged(self, verdict: Verdict) -> Verdict:
+        """Return the verdict with what is known beside the test: a panic is never a pass."""
+        if words := last_words(self._console):
+            return replace(
+                verdict, word="panic", message=f"{self._where} panicked: {words}", hint=""
+            )
+        if self._overran and verdict.word is not None:
+            message = f"it was not over in {self._timeout:g} seconds on {self._where}"
+            return replace(verdict, word="timeout", message=message, hint="")
+        if verdict.word == "pass" and self.complaints:
+            first = self.complaints[0]
+            message = f"the kernel of {self._where} complained: {first.title}"
+            return replace(verdict, word="fail", message=message)
+        return verdict
+
+    @property
+    def _where(self) -> str:
+        return f"{self._case.target} ({self.kernel})" if self.kernel else self._case.target

@@ -1,0 +1,227 @@
+"""The kinds of test: each is run on a site, and gives a verdict."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
+
+from droidheaders import building, collecting, environment, inserting, running
+from droidheaders.build import bpf as programs
+from droidheaders.cache import Bundle, Cache
+from droidheaders.errors import DroidheadersError
+from droidheaders.loop.plan import Test
+from droidheaders.loop.sites import Site
+from droidheaders.pulling import pull
+from droidheaders.run.execution import execute
+from droidheaders.run.job import Job
+from droidheaders.run.module import ModuleJob
+from droidheaders.run.observing import lines_of
+from droidheaders.run.verdict import Verdict
+
+if TYPE_CHECKING:
+    from droidheaders.adb import Piece
+    from droidheaders.run.events import Event
+
+T = TypeVar("T")
+
+_SKIP = 4  # KSFT_SKIP, tools/testing/selftests/kselftest.h
+
+
+class Timed(Protocol):
+    """Runs a part of an attempt, and notes how long it took."""
+
+    def __call__(self, what: str, action: Callable[[], T]) -> T:
+        """Return what `action` returns."""
+
+
+@dataclass
+class Run:
+    """One run of a test on a site; what it writes goes to `place`, `status` is its exit status.
+
+    Commands on the host are run in `directory`. `timeout` is in seconds.
+    """
+
+    test: Test
+    site: Site
+    place: Path
+    cache: Cache
+    time: Timed
+    directory: Path
+    timeout: float
+    status: int | None = None
+
+    def verdict(self) -> Verdict:
+        """Run it, and return the verdict; raises DroidheadersError where it cannot be made."""
+        kinds: Mapping[str, Callable[[], Verdict]] = {
+            "bpf": self._bpf,
+            "module": self._module,
+            "script": self._script,
+            "host": self._host,
+        }
+        return kinds[self.test.kind]()
+
+    @property
+    def source(self) -> Path:
+        """What the test is made of, where it is not a command."""
+        assert self.test.source is not None
+        return self.test.source
+
+    def _headers(self) -> Bundle:
+        return self.time("headers", lambda: pull(self.site.device, self.cache)).bundle
+
+    def _with_symbols(self) -> Bundle:
+        """Return the bundle, with the CRCs of symbols as far as they are to be had."""
+        bundle, device, image = self._headers(), self.site.device, self.site.kernel
+
+        def collect() -> None:
+            if image:
+                collecting.know_image(self.cache, bundle, image)
+                return
+            with suppress(DroidheadersError):  # building says what is missing then
+                collecting.pull_tables(device, self.cache, bundle, modules=True, image=True)
+
+        self.time("symvers", collect)
+        return bundle
+
+    def _bpf(self) -> Verdict:
+        program = self.source
+        if program.suffix == ".c":
+            program = self._compiled(self._headers())
+        job = Job(
+            program,
+            variables=self.test.variables,
+            triggers=self.test.triggers,
+            expect=self.test.expect,
+            seconds=self.test.seconds or (None if self.test.expect else 1.0),
+            who=self.test.user,
+        )
+        with (self.place / "stdout").open("w") as out:
+
+            def show(event: Event) -> None:
+                out.writelines(f"{line}\n" for line in lines_of(event))
+
+            return self._ran(lambda: running.run_bpf(self.site.device, job, show, self._cache))
+
+    def _compiled(self, bundle: Bundle) -> Path:
+        jobs = programs.outputs([self.source], self.place)
+
+        def build() -> Path:
+            compiler = programs.Compiler.of(bundle, self.cache, [self.source], [])
+            [built] = programs.build(compiler, jobs)
+            (self.place / "stderr").write_text(built.said)
+            if built.error is not None:
+                raise built.error
+            return built.output
+
+        return self.time("build", build)
+
+    def _module(self) -> Verdict:
+        is_source = self.source.is_dir()
+        modules = self._built(self._with_symbols()) if is_source else (self.source,)
+        job = ModuleJob(
+            modules,
+            parameters=self.test.parameters,
+            expect=self.test.expect,
+            triggers=self.test.triggers,
+            seconds=self.test.seconds,
+        )
+        with (self.place / "stdout").open("w") as out:
+
+            def show(event: Mapping[str, Any]) -> None:
+                if event["type"] == "log":
+                    out.write(f"[{event['seconds']:12.6f}] {event['text']}\n")
+
+            return self._ran(lambda: inserting.run_module(self.site.device, job, show, self._cache))
+
+    def _built(self, bundle: Bundle) -> tuple[Path, ...]:
+        output = self.place / "module"
+        output.mkdir()
+        with (self.place / "stderr").open("w") as said:
+            order = building.Order(self.source, output)
+
+            def build() -> building.Built:
+                return building.build(
+                    self.cache, bundle, order, lambda line: print(line, file=said)
+                )
+
+            return self.time("build", build).modules
+
+    def _script(self) -> Verdict:
+        with (self.place / "stdout").open("wb") as out, (self.place / "stderr").open("wb") as err:
+
+            def write(piece: Piece) -> None:
+                (err if piece.error else out).write(piece.data)
+
+            def run() -> int:
+                return execute(
+                    self.site.device,
+                    self.source,
+                    self.test.arguments,
+                    write,
+                    stdin=None,
+                    who=self.test.user,
+                    seconds=self.timeout,
+                )
+
+            self.status = self._ran(run)
+        return self._of_status(f"{self.source.name} on {self.site.device.name}")
+
+    def _host(self) -> Verdict:
+        variables = {**os.environ, **self._variables()}
+        with (self.place / "stdout").open("wb") as out, (self.place / "stderr").open("wb") as err:
+            self.status = self._ran(lambda: self._command(variables, out, err))
+        if self.status is None:
+            return Verdict("timeout", f"the command still ran after {self.timeout:g} seconds")
+        return self._of_status("the command")
+
+    def _command(self, variables: dict[str, str], out: IO[bytes], err: IO[bytes]) -> int | None:
+        """Return the command's status, None after the timeout; its children end with it."""
+        with subprocess.Popen(
+            ["/bin/sh", "-c", self.test.command],
+            cwd=self.directory,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        ) as child:
+            try:
+                return child.wait(self.timeout)
+            except subprocess.TimeoutExpired:
+                return None
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+
+    def _variables(self) -> dict[str, str]:
+        """Return what the command finds the device, and the headers of its kernel, by."""
+        device = self.site.device
+        at = device.server.endpoint
+        found = {
+            "DROIDHEADERS_SERIAL": device.serial,
+            "ANDROID_SERIAL": device.serial,
+            "ANDROID_ADB_SERVER_ADDRESS": at.host,
+            "ANDROID_ADB_SERVER_PORT": str(at.port),
+        }
+        with suppress(DroidheadersError):  # a test may well do without headers
+            found |= environment.of_bundle(self.cache, self._with_symbols()).exported
+        return found
+
+    def _of_status(self, what: str) -> Verdict:
+        if self.status == 0:
+            return Verdict("pass", f"{what} ended with status 0")
+        if self.status == _SKIP:
+            return Verdict("skip", f"{what} ended with status {_SKIP}, which says that it cannot")
+        return Verdict("fail", f"{what} ended with status {self.status}")
+
+    def _ran(self, run: Callable[[], T]) -> T:
+        return self.time("run", run)
+
+    def _cache(self) -> Cache:
+        return self.cache

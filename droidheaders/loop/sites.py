@@ -1,0 +1,108 @@
+"""Where a test runs: a guest that nobody has used, or a device that nobody else is using."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from droidheaders.adb import Selector, Server
+from droidheaders.guest import console, image, process, recipes
+from droidheaders.guest.guest import Guest, MakeImage
+from droidheaders.loop.plan import Target
+
+if TYPE_CHECKING:
+    from droidheaders.adb import Device
+
+
+@dataclass(frozen=True)
+class Site:
+    """A device, and the guest that it is, if it is one, with the image that it has booted."""
+
+    device: Device
+    guest: Guest | None = None
+    kernel: Path | None = None
+
+    def console(self) -> str:
+        """Return what the guest has written to its console; nothing of another device."""
+        return console.read(self.guest.instance.console) if self.guest else ""
+
+    def end(self) -> None:
+        """End the guest at once, which frees whoever waits for it; a device is left alone."""
+        if self.guest:
+            process.kill(self.guest.instance.pid, self.guest.instance.started)
+
+
+@dataclass
+class Sites:
+    """Gives sites out, to several threads at once. `end` ends the guests that are in use."""
+
+    server: Server
+    _used: set[str] = field(default_factory=set)
+    _guests: list[Site] = field(default_factory=list)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    @contextmanager
+    def of(self, target: Target, persona: str) -> Iterator[Site]:
+        """Give a site of the target; raises what starting a guest or selecting a device does."""
+        if target.serials:
+            with self._device(target) as device:
+                yield Site(device)
+            return
+        make = make_image(target)
+        guest = Guest.fresh(
+            target.recipe,
+            persona=persona,
+            server=self.server,
+            memory=target.memory,
+            cpus=target.cpus,
+            make=make,
+        )
+        try:
+            device = self.server.select(Selector(serial=guest.serial))
+            kernel = target.kernel or image.setup(recipes.load(target.recipe)).kernel
+            site = Site(device, guest, kernel)
+            with self._changed:
+                self._guests.append(site)
+            try:
+                yield site
+            finally:
+                with self._changed:
+                    self._guests.remove(site)
+        finally:
+            guest.stop()
+
+    def end(self) -> None:
+        """End all guests that are in use now."""
+        with self._changed:
+            guests = [*self._guests]
+        for site in guests:
+            site.end()
+
+    @contextmanager
+    def _device(self, target: Target) -> Iterator[Device]:
+        """Give the first of the target's devices that is free, once one is."""
+        with self._changed:
+            self._changed.wait_for(lambda: set(target.serials) - self._used)
+            serial = next(one for one in target.serials if one not in self._used)
+            self._used.add(serial)
+        try:
+            yield self.server.select(Selector(serial=serial))
+        finally:
+            with self._changed:
+                self._used.remove(serial)
+                self._changed.notify_all()
+
+
+def make_image(target: Target) -> MakeImage | None:
+    """Return how to make the image around the target's own kernel, if it has one."""
+    if target.kernel is None:
+        return None
+    make: Callable[..., image.Image] = partial(image.custom, target.kernel)
+    return partial(
+        make, recipes.load(target.recipe), modules_dir=target.modules, extra=target.extra
+    )

@@ -1,0 +1,216 @@
+"""The loop on real kernels: each kind of test, each verdict, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from droidheaders.adb import Server
+from droidheaders.guest import instance
+from droidheaders.shipped import emulator_dir
+
+pytestmark = pytest.mark.guest
+
+EXAMPLES = Path(__file__).parents[2] / "docs/examples"
+
+TARGETS = """
+timeout = 120
+[targets.arm]
+recipe = "6.1-arm64"
+[targets.x86]
+recipe = "6.1-x86_64"
+"""
+
+
+@dataclass
+class Place:
+    """A directory with a spec; run() is the command line."""
+
+    path: Path
+    adb: Server
+
+    def command(self, *arguments: str) -> list[str]:
+        port = str(self.adb.endpoint.port)
+        spec = str(self.path / "spec.toml")
+        return [sys.executable, "-m", "droidheaders", "-P", port, "loop", spec, *arguments]
+
+    def spec(self, text: str) -> None:
+        (self.path / "spec.toml").write_text(TARGETS + text)
+
+    def script(self, name: str, text: str) -> None:
+        (self.path / name).write_text(f"#!/system/bin/sh\n{text}\n")
+
+    def run(self, *arguments: str) -> tuple[dict[str, Any], int]:
+        """Return the results by name of the case, and the exit status."""
+        done = subprocess.run(
+            self.command("--json", "--output", str(self.path / "out"), *arguments),
+            capture_output=True,
+            check=False,
+            timeout=400,
+        )
+        assert done.stdout, done.stderr.decode()
+        told = json.loads(done.stdout)
+        assert told == json.loads((self.path / "out/results.json").read_text())
+        assert told["planned"] == len(told["results"])
+        return {one["name"]: one for one in told["results"]}, done.returncode
+
+    def file(self, result: dict[str, Any], what: str, attempt: int = 0) -> str:
+        path = str(result["attempts"][attempt]["files"][what])
+        return (self.path / "out" / path).read_text()
+
+    def nothing_is_left(self) -> bool:
+        return instance.instances() == [] and self.adb.devices() == []
+
+
+@pytest.fixture
+def place(state: Path, adb: Server, tmp_path: Path) -> Place:
+    return Place(tmp_path, adb)
+
+
+def test_every_kind_on_two_kernels(place: Place) -> None:
+    place.script("check.sh", 'echo "got $1"; cat /proc/modules; echo oh >&2')
+    place.spec(f"""
+[tests.unlink]
+bpf = "{EXAMPLES}/unlink.bpf.c"
+expect = "demo removed"
+trigger = "cd /data/local/tmp && touch demo && rm demo"
+[tests.hello]
+module = "{emulator_dir()}/modules/hello"
+param = "who=you"
+expect = "hello you"
+[tests.sh]
+script = "check.sh"
+arguments = ["a b"]
+[tests.host]
+host = 'adb shell true && adb -s "$DROIDHEADERS_SERIAL" shell true && ls "$KDIR"'
+""")
+    results, status = place.run("--jobs", "2")
+    said = {name: (one["verdict"], one["attempts"][0]["message"]) for name, one in results.items()}
+    assert status == 0, said
+    assert len(said) == 8
+    assert {word for word, _ in said.values()} == {"pass"}, said
+    assert results["arm/userdebug/sh"]["kernel"].endswith("arm64")
+    assert place.file(results["arm/userdebug/sh"], "stdout").startswith("got a b\n")
+    assert place.file(results["arm/userdebug/sh"], "stderr") == "oh\n"
+    assert "hello: " not in place.file(results["arm/userdebug/sh"], "stdout")
+    assert "hello you" in place.file(results["x86/userdebug/hello"], "kernel")
+    assert "demo removed" in place.file(results["x86/userdebug/unlink"], "stdout")
+    assert "Makefile" in place.file(results["x86/userdebug/host"], "stdout")
+    assert {"guest", "headers", "build", "run"} <= set(
+        results["arm/userdebug/unlink"]["attempts"][0]["times"]
+    )
+    assert place.nothing_is_left()
+
+
+def test_every_verdict(place: Place) -> None:
+    place.script("fail.sh", "exit 3")
+    place.script("skip.sh", "exit 4")
+    place.script("panic.sh", "echo c >/proc/sysrq-trigger; sleep 9")
+    place.script("slow.sh", "sleep 100")
+    place.spec(
+        f"""
+[tests.fail]
+script = "fail.sh"
+targets = "arm"
+[tests.skip]
+script = "skip.sh"
+targets = "arm"
+[tests.panic]
+script = "panic.sh"
+targets = "arm"
+[tests.slow]
+script = "slow.sh"
+timeout = 4
+targets = "arm"
+[tests.hang]
+host = "sleep 100 & sleep 100"
+timeout = 4
+targets = "arm"
+[tests.lost]
+host = '''kill -9 $(pgrep -f "hostfwd=tcp:$DROIDHEADERS_SERIAL-"); adb shell true'''
+targets = "arm"
+[tests.infra]
+bpf = "{EXAMPLES}/none.o"
+targets = "arm"
+[tests.warn]
+module = "{emulator_dir()}/modules/trouble"
+param = "how=warn"
+targets = "arm"
+""".replace(f"{EXAMPLES}/none.o", "none.o")
+    )
+    (place.path / "none.o").write_bytes(b"no object")
+    results, status = place.run()
+    words = {name.rpartition("/")[2]: one["verdict"] for name, one in results.items()}
+    assert words.pop("lost") in ("fail", "lost")  # the command's own word, or adb's
+    assert words == {
+        "fail": "fail",
+        "skip": "skip",
+        "panic": "panic",
+        "slow": "timeout",
+        "hang": "timeout",
+        "infra": "infra",
+        "warn": "fail",
+    }
+    assert status == 1
+    panic = results["arm/userdebug/panic"]
+    assert [one["verdict"] for one in panic["attempts"]] == ["panic", "panic"]
+    assert "sysrq triggered crash" in panic["attempts"][0]["message"]
+    assert "Kernel panic" in place.file(panic, "console")
+    [complaint] = results["arm/userdebug/warn"]["attempts"][0]["complaints"]
+    assert complaint["kind"] == "warning"
+    assert complaint["frames"][0].startswith("trouble_make+")
+    assert results["arm/userdebug/fail"]["attempts"][0]["status"] == 3
+    assert len(results["arm/userdebug/infra"]["attempts"]) == 1
+    assert place.nothing_is_left()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_keeps_the_report_and_leaves_no_guest(place: Place, number: int) -> None:
+    place.script("slow.sh", "sleep 100")
+    place.script("ok.sh", "exit 0")
+    place.spec('[tests.ok]\nscript = "ok.sh"\n[tests.slow]\nscript = "slow.sh"\n')
+    with subprocess.Popen(
+        ["env", "--default-signal=INT", *place.command("--output", str(place.path / "out"))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as child:
+        stdout = place.path / "out/arm-userdebug-slow/1/stdout"
+        for _ in range(600):
+            if stdout.exists():
+                break
+            time.sleep(0.1)
+        assert stdout.exists()
+        os.kill(child.pid, number)
+        _, err = child.communicate(timeout=60)
+    assert child.returncode == 130, err.decode()
+    told = json.loads((place.path / "out/results.json").read_text())
+    assert (told["interrupted"], told["planned"]) == (True, 4)
+    assert [one["verdict"] for one in told["results"]] == ["pass", None]
+    assert b"2 not run" in err
+    assert place.nothing_is_left()
+
+
+def test_devices_that_are_attached_serve_one_test_at_a_time(place: Place) -> None:
+    from droidheaders.guest.guest import Guest
+
+    place.script(
+        "one.sh", "mkdir /data/local/tmp/busy || exit 1; sleep 1; rmdir /data/local/tmp/busy"
+    )
+    with Guest.fresh("6.1-arm64", server=place.adb) as guest:
+        (place.path / "spec.toml").write_text(
+            f'[targets.mine]\nserials = "{guest.serial}"\n[tests.one]\nscript = "one.sh"\n'
+        )
+        results, status = place.run("--jobs", "3", "--repeat", "3")
+    assert [*results] == ["mine/one", "mine/one#2", "mine/one#3"]
+    assert status == 0, results
+    assert {one["attempts"][0]["serial"] for one in results.values()} == {guest.serial}
+    assert place.nothing_is_left()

@@ -1,0 +1,152 @@
+"""The scheduler: order, retries, interrupts, and what the report says of them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from droidheaders.loop import pretty, record, schedule
+from droidheaders.loop.complaints import complaints
+from droidheaders.loop.results import Attempt, Case, Complaint, Report, Result
+from droidheaders.run.verdict import Verdict, Word
+
+CASES = [Case("a", "user", f"t{number}") for number in range(6)]
+
+
+class Fake:
+    """Gives the words of a case, one an attempt; `before` is called in each."""
+
+    def __init__(
+        self,
+        words: dict[str, Sequence[Word]] | None = None,
+        before: Callable[[Case], object] = lambda case: None,
+    ) -> None:
+        self.words, self.before = words or {}, before
+        self.stopped = threading.Event()
+        self.tries: list[str] = []
+
+    def attempt(self, case: Case, place: Path) -> tuple[str, Attempt]:
+        assert place.is_dir()
+        self.before(case)
+        self.tries.append(case.test)
+        word: Word | None = self.words.get(case.test, ["pass"])[int(place.name) - 1]
+        if self.stopped.is_set():
+            word = None
+        return "6.1", Attempt(Verdict(word, f"it was {word}"), 0.5, files={"stdout": "x/1/stdout"})
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+
+def run(fake: Fake, place: Path, jobs: int = 1) -> tuple[Report, list[Result]]:
+    told: list[Result] = []
+    return schedule.run("s", CASES, fake, place, told.append, jobs), told
+
+
+def test_results_are_in_the_order_of_the_cases(tmp_path: Path) -> None:
+    gate = threading.Event()
+    fake = Fake(before=lambda case: gate.wait(5) if case == CASES[0] else gate.set())
+    report, told = run(fake, tmp_path, jobs=2)
+    assert [one.case for one in report.results] == CASES
+    assert told[0].case == CASES[1]
+    assert (report.planned, report.interrupted, schedule.status(report)) == (6, False, 0)
+    assert pretty.count(report).startswith("6 pass, in ")
+
+
+@pytest.mark.parametrize("word", ["fail", "timeout", "panic"])
+def test_a_failure_is_tried_once_more_and_stays_one(tmp_path: Path, word: Word) -> None:
+    fake = Fake({"t1": [word, "pass"], "t2": [word, word], "t3": ["skip"]})
+    report, _ = run(fake, tmp_path)
+    flaky, failed, skipped = report.results[1:4]
+    assert (flaky.word, flaky.flaky, len(flaky.attempts)) == (word, True, 2)
+    assert (failed.word, failed.flaky, len(failed.attempts)) == (word, False, 2)
+    assert (skipped.good, flaky.good) == (True, False)
+    assert schedule.status(report) == 1
+    assert f"1 {word} (flaky)" in pretty.count(report)
+    summary = pretty.summary(report)
+    assert f"a/user/t1 on 6.1: {word} (flaky)\n  1. {word}: it was {word}\n" in summary
+    assert "  2. pass: it was pass\n" in summary
+    assert "t3" not in summary
+
+
+@pytest.mark.parametrize("word", ["lost", "infra"])
+def test_what_says_nothing_of_the_test_is_not_tried_again(tmp_path: Path, word: Word) -> None:
+    report, _ = run(Fake({"t0": [word]}), tmp_path)
+    assert len(report.results[0].attempts) == 1
+    assert schedule.status(report) == 1
+
+
+def test_an_interrupt_keeps_what_there_is(tmp_path: Path) -> None:
+    fake = Fake()
+
+    def tell(result: Result) -> None:
+        if result.case == CASES[1]:
+            raise KeyboardInterrupt
+
+    report = schedule.run("s", CASES, fake, tmp_path, tell)
+    assert fake.stopped.is_set()
+    assert report.interrupted
+    assert 2 <= len(report.results) < 6
+    assert schedule.status(report) == 130
+    assert "not run" in pretty.count(report)
+
+
+def test_a_bug_ends_the_run_and_all_attempts(tmp_path: Path) -> None:
+    def bug(case: Case) -> None:
+        if case == CASES[1]:
+            raise ZeroDivisionError
+
+    fake = Fake(before=bug)
+    with pytest.raises(ZeroDivisionError):
+        run(fake, tmp_path)
+    assert fake.stopped.is_set()
+    assert len(fake.tries) < 6
+
+
+def test_a_name_is_made_fit_for_a_directory() -> None:
+    assert schedule.safe("a/user/t#2") == "a-user-t-2"
+    assert schedule.safe("../..") == "case"
+
+
+def test_the_record_has_all_of_it(tmp_path: Path) -> None:
+    complaint = Complaint("0" * 12, "warning", "WARNING: x", ("f+0x1/0x2",), "m", 3)
+    attempt = Attempt(Verdict("fail", "no", "hint", ("l",)), 1.23456, {"run": 1.0}, 7, "A")
+    one = Result(
+        CASES[0], "6.1", (attempt, Attempt(Verdict("pass", "ok"), 1, complaints=(complaint,)))
+    )
+    record.write(Report("s", 1e9, 2.0, 6, (one,)), tmp_path / "results.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert (found["schema"], found["planned"], found["interrupted"]) == (1, 6, False)
+    [result] = found["results"]
+    assert (result["name"], result["verdict"], result["flaky"]) == ("a/user/t0", "fail", True)
+    first, second = result["attempts"]
+    assert (first["seconds"], first["times"], first["status"]) == (1.235, {"run": 1.0}, 7)
+    assert second["complaints"][0]["fingerprint"] == "0" * 12
+    assert second["complaints"][0]["count"] == 3
+
+
+WARNING = """\
+[ {t}.100000] ------------[ cut here ]------------
+[ {t}.100001] WARNING: CPU: {cpu} PID: 7{cpu} at {where}/x.c:65 make+0x{off}/0x164 [x]
+[ {t}.100002] Call trace:
+[ {t}.100003]  make+0x{off}/0x164 [x]
+[ {t}.100004]  init+0xd0/0x1000 [x]
+[ {t}.100005] ---[ end trace 0000000000000000 ]---
+"""
+
+
+def test_a_complaint_is_counted_once_each() -> None:
+    log = "".join(WARNING.format(t=10 + n, cpu=n, where=f"/tmp/{n}", off=70 + n) for n in range(3))
+    [one] = complaints(log.splitlines())
+    assert (one.count, one.kind, one.module) == (3, "warning", "x")
+    other = WARNING.format(t=1, cpu=0, where="/tmp", off=70).replace("init+", "exit+")
+    assert len(complaints((log + other).splitlines())) == 2
+    bare = ["[ 1.000000] BUG: scheduling while atomic: a/12/0x0002", "[ 2.000000] x"]
+    again = ["[ 1.000000] BUG: scheduling while atomic: a/77/0x0009"]
+    [first], [second] = complaints(bare), complaints(again)
+    assert first.fingerprint == second.fingerprint
