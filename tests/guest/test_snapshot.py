@@ -162,7 +162,7 @@ BROKEN: dict[str, Callable[[Path], object]] = {
 def test_a_broken_one_is_made_anew(
     adb: Server, made: list[str], place: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(restoring, "_PATIENCE", 3.0)
+    monkeypatch.setattr(restoring, "_PATIENCE", 8.0)
     with Guest.fresh(ARM, server=adb):
         pass
     [slot] = [path for path in place.iterdir() if path.is_dir()]
