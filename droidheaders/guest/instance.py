@@ -24,7 +24,10 @@ _KEPT = 10
 
 @dataclass(frozen=True)
 class Instance:
-    """What is known about a guest. `pid` is QEMU's; while `port` is 0, the starter's."""
+    """What is known about a guest. `pid` is QEMU's; while `port` is 0, the starter's.
+
+    `claim` is what no other has, of the same name before it or after it.
+    """
 
     name: str
     recipe: str
@@ -38,6 +41,7 @@ class Instance:
     server_host: str = ""
     server_port: int = 0
     ready: bool = False
+    claim: str = ""
 
     @property
     def serial(self) -> str:
@@ -73,8 +77,11 @@ class Instance:
         new.rename(self.directory / "instance.json")
 
     def forget(self) -> None:
-        """Remove the directory."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        """Remove the directory, unless it is another's by now: one that is stale makes room."""
+        with contextlib.suppress(FileNotFoundError), _locked():  # all of the state is gone
+            now = read(self.name)
+            if now is None or now.claim == self.claim:
+                shutil.rmtree(self.directory, ignore_errors=True)
 
     def keep_console(self) -> Path:
         """Move the console out of the directory to where it outlives it, and return its path.
@@ -100,8 +107,7 @@ def claim(recipe: str, arch: str, persona: str) -> Instance:
     DroidheadersError when the directory is not ours to write.
     """
     own_directory(state_dir(), "guests are")
-    with (state_dir() / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked():
         for name in _names(recipe):
             place = state_dir() / name
             old = _read(place)
@@ -120,10 +126,19 @@ def claim(recipe: str, arch: str, persona: str) -> Instance:
                 pid=os.getpid(),
                 started=process.start_time(os.getpid()) or 0,
                 boot_id=process.boot_id(),
+                claim=os.urandom(8).hex(),
             )
             mine.save()
             return mine
     raise AssertionError("names do not end")
+
+
+@contextlib.contextmanager
+def _locked() -> Iterator[None]:
+    """Hold off who would give the same name to another, or take it away."""
+    with (state_dir() / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _names(recipe: str) -> Iterator[str]:

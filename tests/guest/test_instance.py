@@ -68,6 +68,19 @@ def test_a_guest_whose_process_is_gone_is_stale(
     assert kept.read_text() == "last words"
 
 
+def test_a_stale_guest_that_is_ended_leaves_the_one_that_took_its_name(
+    state: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    one = running(instance.claim("6.1-arm64", "arm64", "user"), sleeper)
+    sleeper.kill()
+    sleeper.wait()
+    again = instance.claim("6.1-arm64", "arm64", "user")
+    guest.stop(one)
+    assert instance.instances() == [again]
+    again.forget()
+    assert instance.instances() == []
+
+
 def test_a_record_of_another_boot_is_stale(state: Path, sleeper: subprocess.Popen[bytes]) -> None:
     one = running(instance.claim("6.1-arm64", "arm64", "user"), sleeper)
     replace(one, boot_id="another").save()
