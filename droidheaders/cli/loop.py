@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+from collections.abc import Iterator
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +17,15 @@ from droidheaders.errors import UsageError
 from droidheaders.ui import printable, ui
 
 if TYPE_CHECKING:
-    from droidheaders.loop.results import Result
+    from droidheaders.loop.plan import Plan
+    from droidheaders.loop.results import Case, Report, Result
+    from droidheaders.loop.schedule import How
+
+
+class Like(StrEnum):
+    """Whose exit statuses are meant."""
+
+    git_bisect = "git-bisect"
 
 
 def loop(
@@ -28,6 +40,29 @@ def loop(
             metavar="PATTERN",
         ),
     ] = None,
+    shuffle: Annotated[
+        int | None, typer.Option(help="In an order of its own for each seed.", metavar="SEED")
+    ] = None,
+    until_fail: Annotated[
+        bool, typer.Option("--until-fail", help="Again and again, --repeat times at most.")
+    ] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Begin nothing more once something failed.")
+    ] = False,
+    retry_lost: Annotated[
+        bool, typer.Option("--retry-lost", help="Try again what was lost or could not be run.")
+    ] = False,
+    kernel: Annotated[
+        Path | None,
+        typer.Option(help="On this kernel, not those of the spec.", metavar="IMAGE"),
+    ] = None,
+    modules: Annotated[
+        Path | None, typer.Option(help="Its modules: lib/modules/RELEASE.", metavar="DIR")
+    ] = None,
+    exit_like: Annotated[
+        Like | None,
+        typer.Option("--exit-like", help="0 good, 1 bad, 125 cannot tell: for git bisect run."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(help="Put results and logs here, into a new directory.", metavar="DIR"),
@@ -38,7 +73,8 @@ def loop(
     The spec names targets, personas and tests: docs/loops.md. What fails is tried once more, and
     both results are kept. The directory of results is printed, with the kernel's log, the console
     and the output of every test in it; with --json, results.json itself. Exit status 0 when all
-    passed or were skipped, 1 when something did not, also when it passed the second time.
+    passed or were skipped, 1 when something did not, also when it passed the second time. --timeout
+    is how long each test may take.
 
     Examples:
 
@@ -46,23 +82,20 @@ def loop(
 
       droidheaders loop kernels.toml --jobs 2 --filter '6.1*'
 
-      droidheaders loop race.toml --repeat 20 --output race
+      droidheaders loop race.toml --until-fail --output race
+
+      git bisect run sh -c 'make -j8 Image || exit 125;
+        droidheaders loop boot.toml --kernel arch/arm64/boot/Image --exit-like git-bisect'
     """
     import json
 
-    from droidheaders.loop import memory, pretty, record, schedule
-    from droidheaders.loop.attempt import Runner
-    from droidheaders.loop.matrix import cases
-    from droidheaders.loop.spec import load
+    from droidheaders.loop import pretty, record, schedule
 
-    plan = load(spec)
-    planned = cases(plan, filter_, repeat)
-    jobs = min(jobs, len(planned))
-    memory.check(plan, jobs)
+    plan = _plan(spec, kernel, modules)
+    rounds = _rounds(plan, filter_, repeat, shuffle, until_fail=until_fail)
+    how = schedule.How(jobs, fail_fast or until_fail, retry_lost)
     place = _place(output, plan.name)
-    runner = Runner(plan, settings.server(), settings.cache())
-    runner.prepare()
-    report = schedule.run(plan.name, planned, runner, place, _tell, jobs)
+    report = replace(_run(plan, rounds, place, how), seed=shuffle)
     record.write(report, place / "results.json")
     if settings.json:
         print(json.dumps(record.describe(report)))
@@ -70,7 +103,55 @@ def loop(
         print(place)
     for line in pretty.summary(report).splitlines():
         ui.say(line)
-    raise typer.Exit(schedule.status(report))
+    raise typer.Exit(
+        schedule.status(report) if exit_like is None else schedule.bisect_status(report)
+    )
+
+
+def _plan(spec: Path, kernel: Path | None, modules: Path | None) -> Plan:
+    from droidheaders.loop.own_kernel import on_kernel
+    from droidheaders.loop.spec import load
+
+    plan = load(spec)
+    if settings.timeout is not None:
+        tests = tuple(replace(test, timeout=None) for test in plan.tests)
+        plan = replace(plan, tests=tests, timeout=settings.timeout)
+    if kernel is not None:
+        return on_kernel(plan, kernel, modules)
+    if modules is not None:
+        raise UsageError("--modules belong to a kernel of your own", "--kernel IMAGE")
+    return plan
+
+
+def _rounds(
+    plan: Plan, wanted: str | None, repeat: int, seed: int | None, *, until_fail: bool
+) -> Iterator[list[Case]]:
+    """Return what is run together: all of it, or one round after the other until one fails."""
+    from droidheaders.loop.matrix import cases
+
+    if not until_fail:
+        return iter([cases(plan, wanted, repeat, seed)])
+    first = cases(plan, wanted, 1, seed)
+    numbers = range(1, repeat + 1) if repeat > 1 else itertools.count(1)
+    return ([replace(case, repetition=number) for case in first] for number in numbers)
+
+
+def _run(plan: Plan, rounds: Iterator[list[Case]], place: Path, how: How) -> Report:
+    """Run round after round, until one is not good; raises what preparing them does."""
+    from droidheaders.loop import memory, schedule
+    from droidheaders.loop.attempt import Runner
+
+    first = next(rounds)
+    how = replace(how, jobs=min(how.jobs, len(first)))
+    memory.check(plan, how.jobs)
+    runner = Runner(plan, settings.server(), settings.cache())
+    runner.prepare()
+    reports = []
+    for planned in itertools.chain([first], rounds):
+        reports.append(schedule.run(plan.name, planned, runner, place, _tell, how))
+        if schedule.status(reports[-1]):
+            break
+    return schedule.joined(reports)
 
 
 def _place(output: Path | None, name: str) -> Path:

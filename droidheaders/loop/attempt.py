@@ -13,6 +13,7 @@ from droidheaders.adb import Server
 from droidheaders.cache import Cache
 from droidheaders.errors import DroidheadersError
 from droidheaders.guest import image, recipes
+from droidheaders.guest.boot import StartError
 from droidheaders.loop.complaints import complaints
 from droidheaders.loop.kinds import Run
 from droidheaders.loop.plan import Plan
@@ -59,6 +60,8 @@ class Runner:
         one = _One(self, case, place)
         try:
             verdict = one.run()
+        except StartError as error:  # whether in time or not: no test has run
+            verdict = Verdict("infra", error.message, error.hint)
         except DroidheadersError as error:
             verdict = of_error(error)
         if self._stopped.is_set():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -11,8 +12,10 @@ from droidheaders.loop.results import Case
 from droidheaders.ui import printable
 
 
-def cases(plan: Plan, wanted: str | None = None, repeat: int = 1) -> list[Case]:
-    """Return what is to be run, in the order of the spec, all of it `repeat` times.
+def cases(
+    plan: Plan, wanted: str | None = None, repeat: int = 1, seed: int | None = None
+) -> list[Case]:
+    """Return what is to be run, all of it `repeat` times, in the order of the spec or of `seed`.
 
     `wanted` is a pattern of the shell for a case's name, or a part of that. Raises UsageError when
     nothing is left.
@@ -25,15 +28,17 @@ def cases(plan: Plan, wanted: str | None = None, repeat: int = 1) -> list[Case]:
         for test in plan.tests
         if not test.targets or target.name in test.targets
     ]
-    if wanted is None:
-        return found
-    left = [one for one in found if _fits(replace(one, repetition=1).name, wanted)]
+    left = [
+        one for one in found if wanted is None or _fits(replace(one, repetition=1).name, wanted)
+    ]
     if not left:
         raise UsageError(
-            f"no case of {printable(str(plan.path), 500)} is called {printable(wanted)}, such as"
-            f" {printable(found[0].name)} is",
+            f"no case of {printable(str(plan.path), 500)} is called {printable(wanted or '')}, such"
+            f" as {printable(found[0].name)} is",
             f"leave --filter out: there are {len(found)}",
         )
+    if seed is not None:
+        random.Random(seed).shuffle(left)
     return left
 
 

@@ -22,6 +22,7 @@ def describe(report: Report) -> dict[str, Any]:
         "seconds": round(report.seconds, 3),
         "planned": report.planned,
         "interrupted": report.interrupted,
+        "seed": report.seed,
         "results": [_result(one) for one in report.results],
     }
 

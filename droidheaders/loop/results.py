@@ -97,7 +97,7 @@ class Report:
     """A whole run of a matrix, or of the part before it was interrupted.
 
     `started` is in seconds since 1970, `seconds` is wall time. `planned` is how many cases there
-    were to be.
+    were to be, `seed` that of their order where it was shuffled.
     """
 
     name: str
@@ -106,3 +106,4 @@ class Report:
     planned: int
     results: tuple[Result, ...]
     interrupted: bool = False
+    seed: int | None = None

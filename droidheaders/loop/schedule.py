@@ -7,14 +7,31 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from droidheaders.guest.signals import uninterrupted
 from droidheaders.loop.results import GOOD, Attempt, Case, Report, Result
+from droidheaders.run.verdict import Word
 
-_AGAIN = frozenset({"fail", "timeout", "panic"})
-"""Verdicts that say something of the test: it is tried once more, in another guest."""
+_AGAIN: frozenset[Word | None] = frozenset({"fail", "timeout", "panic"})
+_LOST: frozenset[Word | None] = frozenset({"lost", "infra"})
+_CANNOT_TELL = 125
+"""What `git bisect run` takes for a commit that cannot be tested (git-bisect(1))."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How cases are run: `jobs` at once; with `fail_fast` none is begun after one that failed.
+
+    What fails, panics or takes too long is tried once more in another guest; with `retry_lost` also
+    what was lost or could not be run.
+    """
+
+    jobs: int = 1
+    fail_fast: bool = False
+    retry_lost: bool = False
 
 
 class Runs(Protocol):
@@ -33,30 +50,33 @@ def run(
     runner: Runs,
     directory: Path,
     tell: Callable[[Result], None],
-    jobs: int = 1,
+    how: How = How(),  # frozen
 ) -> Report:
-    """Return what came of the cases, `jobs` at once; each is told as it comes, in its own order.
+    """Return what came of the cases, in their order; each is told as it comes.
 
     When somebody interrupts it, attempts are ended and the report has what came before.
     """
     started, begun = time.time(), time.monotonic()
     results: dict[Case, Result] = {}
     interrupted = False
-    pool = ThreadPoolExecutor(jobs)
-    futures = {pool.submit(_run, case, runner, directory): case for case in cases}
+    pool = ThreadPoolExecutor(how.jobs)
+    futures = {pool.submit(_run, case, runner, directory, how): case for case in cases}
+    left = set(futures)
     try:
-        left = set(futures)
         while left:
             done, left = wait(left, return_when=FIRST_COMPLETED)
             for one in done:
                 results[futures[one]] = one.result()
                 tell(one.result())
+                if how.fail_fast and not one.result().good:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    left = {other for other in left if not other.cancelled()}
     except (KeyboardInterrupt, SystemExit):
         interrupted = True
     finally:
         with suppress(KeyboardInterrupt), uninterrupted():
             pool.shutdown(wait=False, cancel_futures=True)
-            if len(results) < len(cases):
+            if left:
                 runner.stop()
             pool.shutdown()
     for one, case in futures.items():
@@ -67,11 +87,11 @@ def run(
     return Report(name, started, time.monotonic() - begun, len(cases), found, interrupted)
 
 
-def _run(case: Case, runner: Runs, directory: Path) -> Result:
+def _run(case: Case, runner: Runs, directory: Path, how: How) -> Result:
     place = directory / safe(case.name)
     kernel, first = runner.attempt(case, _made(place / "1"))
     attempts = [first]
-    if first.verdict.word in _AGAIN:
+    if first.verdict.word in _AGAIN | (_LOST if how.retry_lost else frozenset()):
         again, second = runner.attempt(case, _made(place / "2"))
         kernel = kernel or again
         attempts.append(second)
@@ -88,9 +108,35 @@ def safe(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip(".-") or "case"
 
 
+def joined(reports: Sequence[Report]) -> Report:
+    """Return one report of several that were made one after the other."""
+    first, last = reports[0], reports[-1]
+    return replace(
+        first,
+        seconds=sum(one.seconds for one in reports),
+        planned=sum(one.planned for one in reports),
+        results=tuple(result for one in reports for result in one.results),
+        interrupted=last.interrupted,
+    )
+
+
 def status(report: Report) -> int:
     """Return the exit status: 130 interrupted, 1 where something is not good, else 0."""
     if report.interrupted:
         return 130
+    return 0 if all(one.good for one in report.results) else 1
+
+
+def bisect_status(report: Report) -> int:
+    """Return the exit status that `git bisect run` wants: 0 good, 1 bad, 125 cannot tell.
+
+    A test that failed twice makes a kernel bad, whatever else there is. One that was flaky, lost,
+    or not run, as of a kernel that does not come up, and skips alone, tell nothing. Over 127, which
+    ends the bisection, when it was interrupted.
+    """
+    if report.interrupted:
+        return 130
+    if any(one.word in _AGAIN and not one.flaky for one in report.results):
+        return 1
     words = {attempt.verdict.word for one in report.results for attempt in one.attempts}
-    return 0 if words <= GOOD else 1
+    return 0 if words <= GOOD and "pass" in words else _CANNOT_TELL

@@ -214,3 +214,32 @@ def test_devices_that_are_attached_serve_one_test_at_a_time(place: Place) -> Non
     assert status == 0, results
     assert {one["attempts"][0]["serial"] for one in results.values()} == {guest.serial}
     assert place.nothing_is_left()
+
+
+def test_until_it_fails_and_what_git_bisect_is_told(place: Place) -> None:
+    count = 'echo x >>rounds; test "$(wc -l <rounds)" -lt 3'
+    place.spec(f"[tests.count]\nhost = '{count}'\ntargets = 'arm'\n")
+    results, status = place.run("--until-fail", "--exit-like", "git-bisect", "--timeout", "50")
+    assert [(name, one["verdict"]) for name, one in results.items()] == [
+        ("arm/userdebug/count", "pass"),
+        ("arm/userdebug/count#2", "pass"),
+        ("arm/userdebug/count#3", "fail"),
+    ]
+    assert status == 1
+    assert place.nothing_is_left()
+
+
+def test_a_kernel_that_does_not_boot_tells_git_bisect_nothing(place: Place) -> None:
+    from droidheaders.guest import image, recipes
+
+    place.script("ok.sh", "exit 0")
+    place.spec('[tests.ok]\nscript = "ok.sh"\n')
+    broken = place.path / "Image"
+    broken.write_bytes(image.setup(recipes.load("6.1-arm64")).kernel.read_bytes()[:4096])
+    results, status = place.run(
+        "--kernel", str(broken), "--exit-like", "git-bisect", "--timeout", "5"
+    )
+    [one] = results.values()
+    assert (one["verdict"], status) == ("infra", 125), one
+    assert "did not get to 'kernel banner'" in one["attempts"][0]["message"]
+    assert place.nothing_is_left()

@@ -44,7 +44,7 @@ class Fake:
 
 def run(fake: Fake, place: Path, jobs: int = 1) -> tuple[Report, list[Result]]:
     told: list[Result] = []
-    return schedule.run("s", CASES, fake, place, told.append, jobs), told
+    return schedule.run("s", CASES, fake, place, told.append, schedule.How(jobs)), told
 
 
 def test_results_are_in_the_order_of_the_cases(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_results_are_in_the_order_of_the_cases(tmp_path: Path) -> None:
     fake = Fake(before=lambda case: gate.wait(5) if case == CASES[0] else gate.set())
     report, told = run(fake, tmp_path, jobs=2)
     assert [one.case for one in report.results] == CASES
-    assert told[0].case == CASES[1]
+    assert {one.case for one in told} == set(CASES)
     assert (report.planned, report.interrupted, schedule.status(report)) == (6, False, 0)
     assert pretty.count(report).startswith("6 pass, in ")
 
@@ -150,3 +150,44 @@ def test_a_complaint_is_counted_once_each() -> None:
     again = ["[ 1.000000] BUG: scheduling while atomic: a/77/0x0009"]
     [first], [second] = complaints(bare), complaints(again)
     assert first.fingerprint == second.fingerprint
+
+
+def test_nothing_is_begun_after_a_failure(tmp_path: Path) -> None:
+    fake = Fake({"t1": ["fail", "fail"]})
+    report = schedule.run("s", CASES, fake, tmp_path, lambda _: None, schedule.How(1, True))
+    assert fake.tries[:3] == ["t0", "t1", "t1"]
+    assert len(report.results) < 6
+    assert (report.interrupted, schedule.status(report)) == (False, 1)
+    assert not fake.stopped.is_set()
+
+
+@pytest.mark.parametrize("word", ["lost", "infra"])
+def test_what_was_lost_is_tried_again_when_asked(tmp_path: Path, word: Word) -> None:
+    how = schedule.How(retry_lost=True)
+    report = schedule.run("s", CASES, Fake({"t0": [word, "pass"]}), tmp_path, lambda _: None, how)
+    assert [one.verdict.word for one in report.results[0].attempts] == [word, "pass"]
+
+
+BISECT: list[tuple[list[list[Word]], int]] = [
+    ([["pass"], ["skip"]], 0),
+    ([["skip"], ["skip"]], 125),
+    ([["pass"], ["infra"]], 125),
+    ([["pass"], ["lost"]], 125),
+    ([["pass"], ["fail", "pass"]], 125),
+    ([["pass"], ["fail", "fail"]], 1),
+    ([["infra"], ["panic", "panic"]], 1),
+    ([["timeout", "timeout"], ["pass"]], 1),
+]
+
+
+@pytest.mark.parametrize(("words", "status"), BISECT)
+def test_what_git_bisect_is_told(words: list[list[Word]], status: int) -> None:
+    results = [
+        Result(case, "6.1", tuple(Attempt(Verdict(word, ""), 1.0) for word in each))
+        for case, each in zip(CASES, words, strict=False)
+    ]
+    report = Report("s", 0.0, 1.0, 2, tuple(results))
+    assert schedule.bisect_status(report) == status
+    assert schedule.joined([report, report]).planned == 4
+    interrupted = Report("s", 0.0, 1.0, 2, tuple(results), interrupted=True)
+    assert schedule.bisect_status(interrupted) == 130

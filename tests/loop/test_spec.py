@@ -10,6 +10,7 @@ from droidheaders.errors import UsageError
 from droidheaders.loop import memory
 from droidheaders.loop import plan as plans
 from droidheaders.loop.matrix import cases
+from droidheaders.loop.own_kernel import on_kernel
 from droidheaders.loop.plan import Plan, Target
 from droidheaders.loop.spec import load
 
@@ -149,3 +150,36 @@ def test_more_guests_than_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_this_host_has_some_memory() -> None:
     assert 100 < memory.available() < 10**7
+
+
+def test_an_order_for_each_seed(place: Path) -> None:
+    plan = load(written(place, GOOD))
+    orders = [cases(plan, seed=seed) for seed in (None, 1, 1, 2)]
+    assert orders[1] == orders[2]
+    assert len({tuple(one) for one in orders}) == 3
+    assert {frozenset(one) for one in orders} == {frozenset(orders[0])}
+
+
+ARM, X86 = bytes(56) + b"ARM\x64" + bytes(500), bytes(0x202) + b"HdrS" + bytes(20)
+
+
+def test_the_tests_on_a_kernel_of_ones_own(place: Path) -> None:
+    plan = load(written(place, GOOD))
+    image = place / "mine"
+    image.write_bytes(ARM)
+    own = on_kernel(plan, image, place / "lib")
+    assert [(t.name, t.kernel, t.modules) for t in own.targets] == [("old", image, place / "lib")]
+    assert [test.name for test in own.tests] == ["trace", "sh", "there"]
+    image.write_bytes(X86)
+    assert [target.name for target in on_kernel(plan, image, None).targets] == ["own"]
+    image.write_bytes(b"no kernel")
+    with pytest.raises(UsageError, match="mine is no kernel that a guest boots"):
+        on_kernel(plan, image, None)
+    image.write_bytes(ARM)
+    only = load(written(place, "[targets.x]\nrecipe = '6.1-x86_64'\n[tests.a]\nhost = 'true'"))
+    with pytest.raises(UsageError, match=r"mine is of arm64, and no guest of .* is"):
+        on_kernel(only, image, None)
+    with pytest.raises(UsageError, match="cannot read"):
+        on_kernel(only, place / "none", None)
+    with pytest.raises(UsageError, match="there is no directory"):
+        on_kernel(plan, image, place / "none")
