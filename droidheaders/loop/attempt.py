@@ -15,6 +15,7 @@ from droidheaders.errors import DroidheadersError
 from droidheaders.guest import image, recipes
 from droidheaders.guest.boot import StartError
 from droidheaders.loop.complaints import complaints
+from droidheaders.loop.kept import Kept
 from droidheaders.loop.kinds import Run
 from droidheaders.loop.plan import Plan
 from droidheaders.loop.results import Attempt, Case
@@ -26,7 +27,6 @@ from droidheaders.ui import printable
 T = TypeVar("T")
 
 _FILES = {"kernel": "kernel.log", "console": "console.log", "stdout": "stdout", "stderr": "stderr"}
-_LARGEST = 16 << 20  # bytes of a file that is kept
 
 
 class Runner:
@@ -116,7 +116,16 @@ class _One:
             return Verdict(None, "it was interrupted")
         plan, cache = self._runner._plan, self._runner._cache
         directory = plan.path.resolve().parent
-        run = Run(self._test, site, self._place, cache, self._timed, directory, self._timeout)
+        run = Run(
+            self._test,
+            site,
+            self._place,
+            cache,
+            self._timed,
+            directory,
+            self._timeout,
+            self._runner._stopped,
+        )
         try:
             return run.verdict()
         finally:
@@ -153,8 +162,8 @@ class _One:
             return b""
 
     def _write(self, name: str, data: bytes) -> None:
-        told = b"" if len(data) <= _LARGEST else b"\n(cut off here)\n"
-        (self._place / name).write_bytes(data[:_LARGEST] + told)
+        with Kept(self._place / name) as file:
+            file.write(data)
 
     def judged(self, verdict: Verdict) -> Verdict:
         """Return the verdict with what is known beside the test: a panic is never a pass."""

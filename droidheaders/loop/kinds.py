@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from droidheaders import building, collecting, environment, inserting, running
 from droidheaders.build import bpf as programs
 from droidheaders.cache import Bundle, Cache
 from droidheaders.errors import DroidheadersError
+from droidheaders.loop import hosting
+from droidheaders.loop.kept import Kept
 from droidheaders.loop.plan import Test
 from droidheaders.loop.sites import Site
 from droidheaders.pulling import pull
@@ -44,7 +45,8 @@ class Timed(Protocol):
 class Run:
     """One run of a test on a site; what it writes goes to `place`, `status` is its exit status.
 
-    Commands on the host are run in `directory`. `timeout` is in seconds.
+    Commands on the host are run in `directory`. `timeout` is in seconds; when `stopped` is set, it
+    is to end soon.
     """
 
     test: Test
@@ -54,6 +56,7 @@ class Run:
     time: Timed
     directory: Path
     timeout: float
+    stopped: threading.Event
     status: int | None = None
 
     def verdict(self) -> Verdict:
@@ -101,10 +104,11 @@ class Run:
             seconds=self.test.seconds or (None if self.test.expect else 1.0),
             who=self.test.user,
         )
-        with (self.place / "stdout").open("w") as out:
+        with Kept(self.place / "stdout") as out:
 
             def show(event: Event) -> None:
-                out.writelines(f"{line}\n" for line in lines_of(event))
+                for line in lines_of(event):
+                    out.line(line)
 
             return self._ran(lambda: running.run_bpf(self.site.device, job, show, self._cache))
 
@@ -131,73 +135,63 @@ class Run:
             triggers=self.test.triggers,
             seconds=self.test.seconds,
         )
-        with (self.place / "stdout").open("w") as out:
+        with Kept(self.place / "stdout") as out:
 
             def show(event: Mapping[str, Any]) -> None:
                 if event["type"] == "log":
-                    out.write(f"[{event['seconds']:12.6f}] {event['text']}\n")
+                    out.line(f"[{event['seconds']:12.6f}] {event['text']}")
 
             return self._ran(lambda: inserting.run_module(self.site.device, job, show, self._cache))
 
     def _built(self, bundle: Bundle) -> tuple[Path, ...]:
         output = self.place / "module"
         output.mkdir()
-        with (self.place / "stderr").open("w") as said:
+        with Kept(self.place / "stderr") as said:
             order = building.Order(self.source, output)
 
             def build() -> building.Built:
-                return building.build(
-                    self.cache, bundle, order, lambda line: print(line, file=said)
-                )
+                return building.build(self.cache, bundle, order, said.line)
 
             return self.time("build", build).modules
 
     def _script(self) -> Verdict:
-        with (self.place / "stdout").open("wb") as out, (self.place / "stderr").open("wb") as err:
+        def run(write: Callable[[Piece], None]) -> int:
+            return execute(
+                self.site.device,
+                self.source,
+                self.test.arguments,
+                write,
+                stdin=None,
+                who=self.test.user,
+                seconds=self.timeout,
+            )
 
-            def write(piece: Piece) -> None:
-                (err if piece.error else out).write(piece.data)
-
-            def run() -> int:
-                return execute(
-                    self.site.device,
-                    self.source,
-                    self.test.arguments,
-                    write,
-                    stdin=None,
-                    who=self.test.user,
-                    seconds=self.timeout,
-                )
-
-            self.status = self._ran(run)
+        self.status = self._written(run)
         return self._of_status(f"{self.source.name} on {self.site.device.name}")
 
     def _host(self) -> Verdict:
         variables = {**os.environ, **self._variables()}
-        with (self.place / "stdout").open("wb") as out, (self.place / "stderr").open("wb") as err:
-            self.status = self._ran(lambda: self._command(variables, out, err))
+        variables.pop("ADB_SERVER_SOCKET", None)  # which adb takes before the others
+
+        def run(write: Callable[[Piece], None]) -> int | None:
+            return hosting.run(
+                self.test.command,
+                self.directory,
+                variables,
+                write,
+                seconds=self.timeout,
+                stopped=self.stopped,
+            )
+
+        self.status = self._written(run)
         if self.status is None:
             return Verdict("timeout", f"the command still ran after {self.timeout:g} seconds")
         return self._of_status("the command")
 
-    def _command(self, variables: dict[str, str], out: IO[bytes], err: IO[bytes]) -> int | None:
-        """Return the command's status, None after the timeout; its children end with it."""
-        with subprocess.Popen(
-            ["/bin/sh", "-c", self.test.command],
-            cwd=self.directory,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            start_new_session=True,
-        ) as child:
-            try:
-                return child.wait(self.timeout)
-            except subprocess.TimeoutExpired:
-                return None
-            finally:
-                with suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
+    def _written(self, run: Callable[[Callable[[Piece], None]], T]) -> T:
+        """Return what `run` returns, which is given what keeps its stdout and stderr."""
+        with Kept(self.place / "stdout") as out, Kept(self.place / "stderr") as err:
+            return self._ran(lambda: run(lambda one: (err if one.error else out).write(one.data)))
 
     def _variables(self) -> dict[str, str]:
         """Return what the command finds the device, and the headers of its kernel, by."""
