@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from droidheaders.adb import Server
+from droidheaders.adb import NoRootError, Server
 from droidheaders.cache import Cache
 from droidheaders.errors import DroidheadersError
 from droidheaders.guest import image, recipes
@@ -88,7 +88,7 @@ class _One:
         self._test = runner._tests[case.test]
         self._case, self._place = case, place
         self._timeout = self._test.timeout or runner._plan.timeout
-        self._overran = False
+        self._overran = self._gone = False
         self._console = ""
         self.kernel = self.serial = ""
         self.status: int | None = None
@@ -143,11 +143,16 @@ class _One:
         site.end()
 
     def _keep_logs(self, site: Site, before: int) -> None:
-        """Keep the console of a guest, and the kernel's log where root tells it; look at both."""
+        """Keep the console of a guest, and the kernel's log where root tells it; look at both.
+
+        The guest is ended before its console is read: what it printed in its last moment counts.
+        """
+        log = b"" if self._overran else self._kernel_log(site)
+        self._gone = site.gone and not self._overran
+        site.end()
         self._console = site.console()[before:]
         if site.guest:
             self._write("console.log", self._console.encode())
-        log = b"" if self._overran else self._kernel_log(site)
         if log:
             self._write("kernel.log", log)
         # a guest's log is all of its own; of a device nobody knows where the test began
@@ -158,7 +163,10 @@ class _One:
         try:
             with site.device.privileged() as root:
                 return root.shell("dmesg").stdout
-        except DroidheadersError:  # nobody is root there, or it is gone
+        except NoRootError:
+            return b""
+        except DroidheadersError:
+            site.await_end()
             return b""
 
     def _write(self, name: str, data: bytes) -> None:
@@ -174,6 +182,9 @@ class _One:
         if self._overran and verdict.word is not None:
             message = f"it was not over in {self._timeout:g} seconds on {self._where}"
             return replace(verdict, word="timeout", message=message, hint="")
+        if self._gone and verdict.word is not None:
+            message = f"{self._where} ended in the middle of the test; its kernel did not panic"
+            return replace(verdict, word="lost", message=message, hint="")
         if verdict.word == "pass" and self.complaints:
             first = self.complaints[0]
             message = f"the kernel of {self._where} complained: {first.title}"

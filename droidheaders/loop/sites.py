@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from droidheaders.adb import Selector, Server
+from droidheaders.errors import DroidheadersError
 from droidheaders.guest import console, image, process, recipes
 from droidheaders.guest.guest import Guest, MakeImage
 from droidheaders.loop.plan import Target
 
 if TYPE_CHECKING:
     from droidheaders.adb import Device
+
+_LAST_WORDS = 2.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,24 @@ class Site:
         """Return what the guest has written to its console; nothing of another device."""
         return console.read(self.guest.instance.console) if self.guest else ""
 
+    @property
+    def gone(self) -> bool:
+        """Whether the guest has ended; False of another device, of which nobody can tell."""
+        return self.guest is not None and not self.guest.instance.alive
+
+    def await_end(self) -> None:
+        """Wait until a guest that lost its connection has ended, or for two seconds.
+
+        One that panics loses it first, and then prints why.
+        """
+        if self.guest:
+            process.wait_gone(self.guest.instance.pid, self.guest.instance.started, _LAST_WORDS)
+
     def end(self) -> None:
         """End the guest at once, which frees whoever waits for it; a device is left alone."""
         if self.guest:
+            with suppress(DroidheadersError):  # before: the server would try to get it back
+                self.device.server.disconnect(self.guest.serial)
             process.kill(self.guest.instance.pid, self.guest.instance.started)
 
 
