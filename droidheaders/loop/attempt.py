@@ -11,17 +11,19 @@ from typing import TypeVar
 
 from droidheaders.adb import NoRootError, Server
 from droidheaders.cache import Cache
-from droidheaders.errors import DroidheadersError
+from droidheaders.errors import DeviceLostError, DroidheadersError, NoDeviceError
 from droidheaders.guest import image, recipes
 from droidheaders.guest.boot import StartError
+from droidheaders.loop import since
 from droidheaders.loop.complaints import complaints
 from droidheaders.loop.kept import Kept
 from droidheaders.loop.kinds import Run
 from droidheaders.loop.plan import Plan
 from droidheaders.loop.results import Attempt, Case
 from droidheaders.loop.sites import Site, Sites
-from droidheaders.run.loss import last_words
+from droidheaders.run import loss
 from droidheaders.run.verdict import Verdict, of_error
+from droidheaders.surviving import console_of
 from droidheaders.ui import printable
 
 T = TypeVar("T")
@@ -103,13 +105,29 @@ class _One:
             self.serial = site.device.serial
             self.kernel = printable(site.device.shell("uname -r").stdout.decode().strip())
             before = len(site.console())
+            moment = b"" if site.guest else self._moment(site)
             watchdog = threading.Timer(self._timeout, self._overrun, [site])
             watchdog.start()
             try:
-                return self._ran(site)
+                return self._ran(site) if site.guest else self._ran_on(site)
             finally:
                 watchdog.cancel()
-                self._keep_logs(site, before)
+                self._keep_logs(site, before, moment)
+
+    def _ran_on(self, site: Site) -> Verdict:
+        """Run the test on a device that is not ours, and return what became of both."""
+        device, boot_id = site.device, site.device.boot_id()
+        error: DroidheadersError
+        try:
+            verdict = self._ran(site)
+            if verdict.word in ("panic", "lost", "timeout", None) or device.boot_id() == boot_id:
+                return verdict
+            error = DeviceLostError(f"{device.name} has booted since the test began")
+        except (DeviceLostError, NoDeviceError) as e:
+            if self._overran or self._runner._stopped.is_set():
+                raise  # it was we who broke it off
+            error = e
+        return loss.judge(device, boot_id, error, console_of(device))
 
     def _ran(self, site: Site) -> Verdict:
         if self._runner._stopped.is_set():
@@ -142,27 +160,35 @@ class _One:
         self._overran = True
         site.end()
 
-    def _keep_logs(self, site: Site, before: int) -> None:
+    def _keep_logs(self, site: Site, before: int, moment: bytes) -> None:
         """Keep the console of a guest, and the kernel's log where root tells it; look at both.
 
         The guest is ended before its console is read: what it printed in its last moment counts.
         """
-        log = b"" if self._overran else self._kernel_log(site)
+        log = b"" if self._overran and site.guest else self._kernel_log(site, moment)
         self._gone = site.gone and not self._overran
-        site.end()
+        if site.guest:
+            site.end()
         self._console = site.console()[before:]
         if site.guest:
             self._write("console.log", self._console.encode())
         if log:
             self._write("kernel.log", log)
-        # a guest's log is all of its own; of a device nobody knows where the test began
-        seen = log.decode("utf-8", "replace") if site.guest and log else self._console
+        seen = log.decode("utf-8", "replace") if log else self._console
         self.complaints = complaints(seen.splitlines())
 
-    def _kernel_log(self, site: Site) -> bytes:
+    def _moment(self, site: Site) -> bytes:
+        """Return what a device's log begins after for us: nothing where nobody is root."""
         try:
             with site.device.privileged() as root:
-                return root.shell("dmesg").stdout
+                return since.now(root)
+        except NoRootError:
+            return b""
+
+    def _kernel_log(self, site: Site, moment: bytes) -> bytes:
+        try:
+            with site.device.privileged() as root:
+                return since.log(root, moment)
         except NoRootError:
             return b""
         except DroidheadersError:
@@ -175,7 +201,7 @@ class _One:
 
     def judged(self, verdict: Verdict) -> Verdict:
         """Return the verdict with what is known beside the test: a panic is never a pass."""
-        if words := last_words(self._console):
+        if words := loss.last_words(self._console):
             return replace(
                 verdict, word="panic", message=f"{self._where} panicked: {words}", hint=""
             )

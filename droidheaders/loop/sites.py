@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from droidheaders.adb import Selector, Server
+from droidheaders.adb.severing import SeverableServer
 from droidheaders.errors import DroidheadersError
 from droidheaders.guest import console, image, process, recipes
 from droidheaders.guest.guest import Guest, MakeImage
@@ -24,11 +25,15 @@ _LAST_WORDS = 2.0  # seconds
 
 @dataclass(frozen=True)
 class Site:
-    """A device, and the guest that it is, if it is one, with the image that it has booted."""
+    """A device, and the guest that it is, if it is one, with the image that it has booted.
+
+    `server` is that of a device which is not ours to end.
+    """
 
     device: Device
     guest: Guest | None = None
     kernel: Path | None = None
+    server: SeverableServer | None = None
 
     def console(self) -> str:
         """Return what the guest has written to its console; nothing of another device."""
@@ -48,7 +53,12 @@ class Site:
             process.wait_gone(self.guest.instance.pid, self.guest.instance.started, _LAST_WORDS)
 
     def end(self) -> None:
-        """End the guest at once, which frees whoever waits for it; a device is left alone."""
+        """End the guest at once, which frees whoever waits for it; break off with a device.
+
+        Who runs something on a device still leaves it as he found it.
+        """
+        if self.server:
+            self.server.sever()
         if self.guest:
             with suppress(DroidheadersError):  # before: the server would try to get it back
                 self.device.server.disconnect(self.guest.serial)
@@ -57,19 +67,19 @@ class Site:
 
 @dataclass
 class Sites:
-    """Gives sites out, to several threads at once. `end` ends the guests that are in use."""
+    """Gives sites out, to several threads at once. `end` ends what is in use."""
 
     server: Server
     _used: set[str] = field(default_factory=set)
-    _guests: list[Site] = field(default_factory=list)
+    _sites: list[Site] = field(default_factory=list)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     @contextmanager
     def of(self, target: Target, persona: str) -> Iterator[Site]:
         """Give a site of the target; raises what starting a guest or selecting a device does."""
         if target.serials:
-            with self._device(target) as device:
-                yield Site(device)
+            with self._device(target) as site, self._in_use(site):
+                yield site
             return
         make = make_image(target)
         guest = Guest.fresh(
@@ -84,32 +94,38 @@ class Sites:
             device = self.server.select(Selector(serial=guest.serial))
             kernel = target.kernel or image.setup(recipes.load(target.recipe)).kernel
             site = Site(device, guest, kernel)
-            with self._changed:
-                self._guests.append(site)
-            try:
+            with self._in_use(site):
                 yield site
-            finally:
-                with self._changed:
-                    self._guests.remove(site)
         finally:
             guest.stop()
 
     def end(self) -> None:
-        """End all guests that are in use now."""
+        """End all guests that are in use now, and break off with the devices."""
         with self._changed:
-            guests = [*self._guests]
-        for site in guests:
+            sites = [*self._sites]
+        for site in sites:
             site.end()
 
     @contextmanager
-    def _device(self, target: Target) -> Iterator[Device]:
+    def _in_use(self, site: Site) -> Iterator[None]:
+        with self._changed:
+            self._sites.append(site)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._sites.remove(site)
+
+    @contextmanager
+    def _device(self, target: Target) -> Iterator[Site]:
         """Give the first of the target's devices that is free, once one is."""
         with self._changed:
             self._changed.wait_for(lambda: set(target.serials) - self._used)
             serial = next(one for one in target.serials if one not in self._used)
             self._used.add(serial)
         try:
-            yield self.server.select(Selector(serial=serial))
+            server = SeverableServer(self.server.endpoint, self.server.timeout)
+            yield Site(server.select(Selector(serial=serial)), server=server)
         finally:
             with self._changed:
                 self._used.remove(serial)

@@ -249,3 +249,50 @@ def test_a_kernel_that_does_not_boot_tells_git_bisect_nothing(place: Place) -> N
     assert (one["verdict"], status) == ("infra", 125), one
     assert "did not get to 'kernel banner'" in one["attempts"][0]["message"]
     assert place.nothing_is_left()
+
+
+def test_a_device_that_is_not_ours_is_broken_off_with_and_left_as_it_was(place: Place) -> None:
+    from droidheaders.guest.guest import Guest
+
+    place.script("slow.sh", "sleep 1000")
+    place.script("panic.sh", "echo c >/proc/sysrq-trigger; sleep 9")
+    trouble = f'module = "{emulator_dir()}/modules/trouble"'
+    with Guest.fresh("6.1-arm64", server=place.adb) as guest:
+        (place.path / "spec.toml").write_text(f"""
+[targets.mine]
+serials = "{guest.serial}"
+[tests.warn]
+{trouble}
+param = "how=warn"
+[tests.calm]
+{trouble}
+[tests.slow]
+script = "slow.sh"
+timeout = 3
+[tests.long]
+{trouble}
+for = 1000
+timeout = 15
+[tests.clean]
+script = "clean.sh"
+[tests.panic]
+script = "panic.sh"
+""")
+        place.script(
+            "clean.sh", "ls /sys/module/trouble 2>/dev/null && exit 1; ls -A /data/local/tmp"
+        )
+        results, _ = place.run()
+    words = {name: [a["verdict"] for a in one["attempts"]] for name, one in results.items()}
+    assert words == {
+        "mine/warn": ["fail", "fail"],
+        "mine/calm": ["pass"],
+        "mine/slow": ["timeout", "timeout"],
+        "mine/long": ["timeout", "timeout"],
+        "mine/clean": ["pass"],
+        "mine/panic": ["panic", "infra"],
+    }, results
+    left = place.file(results["mine/clean"], "stdout").split()
+    assert [one for one in left if one.startswith("droidheaders-")] == left[:1], left  # its own
+    assert "trouble_make" in place.file(results["mine/warn"], "kernel", 1)
+    assert "trouble_make" not in place.file(results["mine/calm"], "kernel")
+    assert results["mine/calm"]["attempts"][0]["complaints"] == []
