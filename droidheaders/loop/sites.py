@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,10 +13,13 @@ from typing import TYPE_CHECKING
 
 from droidheaders.adb import Selector, Server
 from droidheaders.adb.severing import SeverableServer
+from droidheaders.cache.lock import held
 from droidheaders.errors import DroidheadersError
 from droidheaders.guest import console, image, process, recipes
 from droidheaders.guest.guest import Guest, MakeImage
 from droidheaders.loop.plan import Target
+from droidheaders.state import state_dir
+from droidheaders.ui import printable
 
 if TYPE_CHECKING:
     from droidheaders.adb import Device
@@ -73,6 +77,7 @@ class Sites:
     _used: set[str] = field(default_factory=set)
     _sites: list[Site] = field(default_factory=list)
     _changed: threading.Condition = field(default_factory=threading.Condition)
+    _ended: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
     def of(self, target: Target, persona: str) -> Iterator[Site]:
@@ -101,6 +106,7 @@ class Sites:
 
     def end(self) -> None:
         """End all guests that are in use now, and break off with the devices."""
+        self._ended.set()
         with self._changed:
             sites = [*self._sites]
         for site in sites:
@@ -124,12 +130,19 @@ class Sites:
             serial = next(one for one in target.serials if one not in self._used)
             self._used.add(serial)
         try:
-            server = SeverableServer(self.server.endpoint, self.server.timeout)
-            yield Site(server.select(Selector(serial=serial)), server=server)
+            with held(_lock_of(serial), f"device {printable(serial)}", self._ended):
+                server = SeverableServer(self.server.endpoint, self.server.timeout)
+                yield Site(server.select(Selector(serial=serial)), server=server)
         finally:
             with self._changed:
                 self._used.remove(serial)
                 self._changed.notify_all()
+
+
+def _lock_of(serial: str) -> Path:
+    """Return the lock of a device, for all loops of this user."""
+    name = hashlib.sha256(serial.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return state_dir("loop", lasting=True) / ".devices" / name
 
 
 def make_image(target: Target) -> MakeImage | None:
