@@ -81,7 +81,11 @@ def test_what_says_nothing_of_the_test_is_not_tried_again(tmp_path: Path, word: 
 
 
 def test_an_interrupt_keeps_what_there_is(tmp_path: Path) -> None:
-    fake = Fake()
+    def until_stopped(case: Case) -> None:
+        if case in CASES[2:]:
+            fake.stopped.wait(10)
+
+    fake = Fake(before=until_stopped)
 
     def tell(result: Result) -> None:
         if result.case == CASES[1]:
