@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -157,10 +158,21 @@ def test_a_complaint_is_counted_once_each() -> None:
 
 
 def test_nothing_is_begun_after_a_failure(tmp_path: Path) -> None:
-    fake = Fake({"t1": ["fail", "fail"]})
-    report = schedule.run("s", CASES, fake, tmp_path, lambda _: None, schedule.How(1, True))
-    assert fake.tries[:3] == ["t0", "t1", "t1"]
-    assert len(report.results) < 6
+    failed = threading.Event()
+
+    def after_that(case: Case) -> None:
+        if case == CASES[2]:
+            assert failed.wait(10)
+            time.sleep(0.3)  # the failure is told, and what waits is called off
+
+    def tell(result: Result) -> None:
+        if result.word == "fail":
+            failed.set()
+
+    fake = Fake({"t1": ["fail", "fail"]}, after_that)
+    report = schedule.run("s", CASES, fake, tmp_path, tell, schedule.How(fail_fast=True))
+    assert fake.tries == ["t0", "t1", "t1", "t2"]
+    assert [one.word for one in report.results] == ["pass", "fail", "pass"]
     assert (report.interrupted, schedule.status(report)) == (False, 1)
     assert not fake.stopped.is_set()
 
