@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 
+def _exit(signum: int) -> BaseException:
+    return SystemExit(128 + signum)
+
+
 @contextmanager
-def terminable() -> Iterator[None]:
+def terminable(error: Callable[[int], BaseException] = _exit) -> Iterator[None]:
     """Let SIGTERM and SIGHUP unwind the block instead of ending the process where it stands.
 
-    Only where nobody else has a handler, and only in the main thread, where Python allows it.
+    By what `error` makes of the signal's number. Only where nobody else has a handler, and only in
+    the main thread, where Python allows it.
     """
 
     def leave(signum: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + signum)
+        raise error(signum)
 
     with _handlers((signal.SIGTERM, signal.SIGHUP), leave, only_default=True):
         yield

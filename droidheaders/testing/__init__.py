@@ -1,0 +1,1 @@
+"""What the pytest plugin's fixtures give: imported when a test asks for one."""
