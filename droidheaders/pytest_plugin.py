@@ -131,7 +131,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Fail a test in which a kernel has crashed, or complained."""
-    __tracebackhide__ = True
     try:
         yield
     except (KeyboardInterrupt, pytest.exit.Exception):
@@ -145,7 +144,6 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 
 def _check_guests(item: pytest.Item, error: BaseException | None) -> None:
-    __tracebackhide__ = True
     if guests := item.config.stash.get(_GUESTS, None):
         log = item.stash.get(_LOG, None)
         guests.check(item, error, log.allows if log else lambda _: False)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import TracebackType
 from typing import NoReturn
 
 import pytest
 
 from droidheaders.errors import DroidheadersError
 
+_HOUSE = "droidheaders."
 _SAID = 40
 """Lines of what a compiler or the kernel said that a failure shows: the last ones."""
 
@@ -28,6 +30,19 @@ def fail(error: DroidheadersError, said: Sequence[str] = ()) -> NoReturn:
     if error.kind == "unsupported":
         raise pytest.skip.Exception(error.message) from None
     raise pytest.fail.Exception(text(error.message, error.hint, said)) from None
+
+
+def instead(error: BaseException | None, sentence: str) -> BaseException:
+    """Return a failure for the place where `error` left the test's own code, if there is one."""
+    trace = error and error.__traceback__ and error.__traceback__.tb_next  # the first is ours, too
+    frames = []
+    while trace and not trace.tb_frame.f_globals.get("__name__", "").startswith(_HOUSE):
+        frames.append(trace)
+        trace = trace.tb_next
+    last = None
+    for one in reversed(frames):
+        last = TracebackType(last, one.tb_frame, one.tb_lasti, one.tb_lineno)
+    return pytest.fail.Exception(sentence, pytrace=bool(last)).with_traceback(last)
 
 
 @contextmanager

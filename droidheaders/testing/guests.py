@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from droidheaders.adb import Selector
-from droidheaders.errors import DeviceLostError, NoDeviceError
+from droidheaders.errors import DeviceLostError, DroidheadersError, NoDeviceError
 from droidheaders.guest import console, recipes
 from droidheaders.guest.guest import DEFAULT_PERSONA, Guest
 from droidheaders.run.splat import Splat
+from droidheaders.testing import ending
 
 if TYPE_CHECKING:
     from droidheaders.adb import Device, Server
 
-_PATIENCE = 2.0  # seconds for the kernel's last words to get to the console's end
+_PATIENCE = 2.0  # seconds for last words to get to the console, or an adbd to be back
 _POLL = 0.05
+_SHOWN = 40  # lines of a console
 
 
 @dataclass
@@ -42,6 +44,16 @@ class _Tended:
             time.sleep(_POLL)
         self.told = bool(words)
         return words
+
+    def is_usable(self) -> bool:
+        """Tell whether it can be used; adb tells of one whose QEMU is only just ending."""
+        if self.told or not (self.guest and self.guest.instance.alive):
+            return False
+        try:
+            self.device.wait_for("device", timeout=_PATIENCE)
+        except DroidheadersError:
+            return False
+        return True
 
     def console(self) -> str:
         return console.read(self.guest.instance.console) if self.guest else ""
@@ -78,7 +90,7 @@ class Guests:
     def renew(self, device: Device) -> None:
         """Have a guest behind `device` again, where the one that was there has ended."""
         for tended in self._tended:
-            if tended.device is device and not (tended.guest and tended.guest.instance.alive):
+            if tended.device is device and not tended.is_usable():
                 tended.end()
                 new = self._started(tended.recipe, tended.persona)
                 tended.guest, tended.told = new.guest, False
@@ -88,14 +100,14 @@ class Guests:
         self, item: pytest.Item, error: BaseException | None, allows: Callable[[Splat], bool]
     ) -> None:
         """Fail the test if a kernel has panicked meanwhile; `error` is what it ended with."""
-        __tracebackhide__ = True
         is_lost = isinstance(error, (DeviceLostError, NoDeviceError))
         for tended in self._tended:
             words = tended.last_words(_PATIENCE if is_lost else 0.0)
             if words and words not in str(error) and not allows(Splat("panic", words)):
-                last = "\n".join(console.last_lines(tended.console(), 24))
+                last = "\n".join(console.last_lines(tended.console(), _SHOWN))
                 item.add_report_section("call", f"console of {tended.device.serial}", last)
-                raise pytest.fail.Exception(f"{tended.device.name} panicked: {words}") from error
+                sentence = f"{tended.device.name} panicked: {words}"
+                raise ending.instead(error, sentence) from (None if is_lost else error)
 
     def _started(self, name: str, persona: str) -> _Tended:
         guest = Guest.fresh(name, persona=persona, server=self.server)
