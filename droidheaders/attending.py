@@ -90,6 +90,7 @@ class Run:
                 watch.splats[:] = symbolised(watch.splats, kallsyms)
         for splat in watch.splats:
             watch.tell(splat)
+        watch.splats[:] = [splat for splat in watch.splats if not self.job.allows(splat)]
         verdict = of_run(watch, self.inserter, self.kernel, triggers.failures)
         return _restarted(verdict, self.device)
 

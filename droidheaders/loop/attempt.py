@@ -14,12 +14,12 @@ from droidheaders.cache import Cache
 from droidheaders.errors import DeviceLostError, DroidheadersError, NoDeviceError
 from droidheaders.guest import image, recipes
 from droidheaders.guest.boot import StartError
-from droidheaders.loop import since
+from droidheaders.loop import known, since
 from droidheaders.loop.complaints import complaints
 from droidheaders.loop.kept import Kept
 from droidheaders.loop.kinds import Run
 from droidheaders.loop.plan import Plan
-from droidheaders.loop.results import Attempt, Case
+from droidheaders.loop.results import Attempt, Case, Complaint
 from droidheaders.loop.sites import Site, Sites
 from droidheaders.run import loss
 from droidheaders.run.verdict import Verdict, of_error
@@ -32,7 +32,10 @@ _FILES = {"kernel": "kernel.log", "console": "console.log", "stdout": "stdout", 
 
 
 class Runner:
-    """Runs cases of a plan, several at once if asked from several threads."""
+    """Runs cases of a plan, several at once if asked from several threads.
+
+    Raises UsageError where the files of what is known of complaints are wrong.
+    """
 
     def __init__(self, plan: Plan, server: Server, cache: Cache) -> None:
         self._plan = plan
@@ -41,6 +44,7 @@ class Runner:
         self._stopped = threading.Event()
         self._targets = {target.name: target for target in plan.targets}
         self._tests = {test.name: test for test in plan.tests}
+        self._known = known.load(plan.allow, plan.deny)
 
     def prepare(self) -> None:
         """Set up the images that are booted; raises what that does."""
@@ -95,7 +99,7 @@ class _One:
         self.kernel = self.serial = ""
         self.status: int | None = None
         self.times: dict[str, float] = {}
-        self.complaints = complaints(())
+        self.complaints: tuple[Complaint, ...] = ()
 
     def run(self) -> Verdict:
         """Run the test on a site of its own, and return what it says of itself."""
@@ -143,6 +147,7 @@ class _One:
             directory,
             self._timeout,
             self._runner._stopped,
+            lambda splat: bool(self._runner._known.allows(splat, self.kernel)),
         )
         try:
             return run.verdict()
@@ -175,7 +180,7 @@ class _One:
         if log:
             self._write("kernel.log", log)
         seen = log.decode("utf-8", "replace") if log else self._console
-        self.complaints = complaints(seen.splitlines())
+        self.complaints = complaints(seen.split("\n"), self._runner._known, self.kernel)
 
     def _moment(self, site: Site) -> bytes:
         """Return what a device's log begins after for us: nothing where nobody is root."""
@@ -211,9 +216,9 @@ class _One:
         if self._gone and verdict.word is not None:
             message = f"{self._where} ended in the middle of the test; its kernel did not panic"
             return replace(verdict, word="lost", message=message, hint="")
-        if verdict.word == "pass" and self.complaints:
-            first = self.complaints[0]
-            message = f"the kernel of {self._where} complained: {first.title}"
+        failing = [one for one in self.complaints if not one.allowed]
+        if verdict.word == "pass" and failing:
+            message = f"the kernel of {self._where} complained: {failing[0].title}"
             return replace(verdict, word="fail", message=message)
         return verdict
 

@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
+from droidheaders.loop.fingerprint import fingerprint
+from droidheaders.loop.known import Known
 from droidheaders.loop.results import Complaint
-from droidheaders.run.splat import Splat, splats
+from droidheaders.run.splat import splats
+from droidheaders.ui import printable
 
-_TOP = 5  # frames that tell one complaint from another
-_NUMBERS = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+")
+_MOST = 1000  # complaints that are counted
 
 
-def complaints(log: Iterable[str]) -> tuple[Complaint, ...]:
-    """Return the complaints in a kernel's log or on a console, in the order of their first."""
+def complaints(log: Sequence[str], known: Known, release: str) -> tuple[Complaint, ...]:
+    """Return the complaints in a kernel's log or on a console, in the order of their first.
+
+    Those that `known` allows have its reason; what it denies is a complaint as well.
+    """
     found: dict[str, Complaint] = {}
-    for splat in splats(log):
-        mark = fingerprint(splat)
-        if mark in found:
-            found[mark] = replace(found[mark], count=found[mark].count + 1)
-        else:
-            found[mark] = Complaint(mark, splat.kind, splat.title, splat.frames, splat.module)
+    for splat in splats(log, _MOST):
+        why = known.allows(splat, release)
+        _count(
+            found,
+            Complaint(
+                fingerprint(splat), splat.kind, splat.title, splat.frames, splat.module, allowed=why
+            ),
+        )
+    for line, denied in known.denies(log):
+        mark = hashlib.sha256(denied.pattern.pattern.encode()).hexdigest()[:12]
+        title = f"{printable(line.strip())}: {printable(denied.reason)}"
+        _count(found, Complaint(mark, "denied", title))
     return tuple(found.values())
 
 
-def fingerprint(splat: Splat) -> str:
-    """Return what the same complaint has in each build and boot: 12 hex digits.
-
-    Of its kind and the functions of its top frames; where none are known, of what it says, without
-    numbers and addresses.
-    """
-    top = splat.functions[:_TOP] or (_NUMBERS.sub("#", splat.title),)
-    return hashlib.sha256("\0".join((splat.kind, *top)).encode()).hexdigest()[:12]
+def _count(found: dict[str, Complaint], one: Complaint) -> None:
+    before = found.get(one.fingerprint)
+    if before is None or (before.allowed and not one.allowed):
+        found[one.fingerprint] = replace(one, count=before.count + 1 if before else 1)
+    else:
+        found[one.fingerprint] = replace(before, count=before.count + 1)

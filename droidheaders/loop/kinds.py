@@ -28,6 +28,7 @@ from droidheaders.run.verdict import Verdict
 if TYPE_CHECKING:
     from droidheaders.adb import Piece
     from droidheaders.run.events import Event
+    from droidheaders.run.splat import Splat
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ class Run:
     """One run of a test on a site; what it writes goes to `place`, `status` is its exit status.
 
     Commands on the host are run in `directory`. `timeout` is in seconds; when `stopped` is set, it
-    is to end soon.
+    is to end soon. Complaints of the kernel that `allows` knows fail no test.
     """
 
     test: Test
@@ -57,6 +58,7 @@ class Run:
     directory: Path
     timeout: float
     stopped: threading.Event
+    allows: Callable[[Splat], bool]
     status: int | None = None
 
     def verdict(self) -> Verdict:
@@ -134,6 +136,7 @@ class Run:
             expect=self.test.expect,
             triggers=self.test.triggers,
             seconds=self.test.seconds,
+            allows=self.allows,
         )
         with Kept(self.place / "stdout") as out:
 

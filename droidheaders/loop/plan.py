@@ -60,13 +60,16 @@ class Test:
 class Plan:
     """All of a spec: `path` is the file; paths in it were relative to its directory.
 
-    `timeout` is in seconds, for one test from the guest on.
+    `timeout` is in seconds, for one test from the guest on. `allow` and `deny` are files with what
+    is known of a kernel's complaints.
     """
 
     path: Path
     targets: tuple[Target, ...]
     tests: tuple[Test, ...]
     timeout: float = 60.0
+    allow: tuple[Path, ...] = ()
+    deny: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:

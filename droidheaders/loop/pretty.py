@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from droidheaders.loop.results import Complaint, Report, Result
+from droidheaders.ui import printable
 
 _COLOURS = {"pass": "32", "skip": "33"}
 _BAD = "31"
@@ -60,5 +61,7 @@ def _complaints(report: Report) -> Iterator[str]:
                     where.append(one.case.name)
     for complaint, where in seen.values():
         yield f"{complaint.fingerprint} {complaint.title}"
+        if complaint.allowed:
+            yield f"  allowed: {printable(complaint.allowed)}"
         yield f"  in {', '.join(where)}"
         yield from (f"    {frame}" for frame in complaint.frames[:5])

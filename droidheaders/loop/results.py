@@ -32,7 +32,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Complaint:
-    """What the kernel complained of, once for each `fingerprint`, `count` times."""
+    """What the kernel complained of, once for each `fingerprint`, `count` times.
+
+    `allowed` is why it is harmless, by what is known; "" where it fails the test. A line of the log
+    that is denied has the kind denied.
+    """
 
     fingerprint: str
     kind: str
@@ -40,6 +44,7 @@ class Complaint:
     frames: tuple[str, ...] = ()
     module: str = ""
     count: int = 1
+    allowed: str = ""
 
 
 @dataclass(frozen=True)

@@ -33,11 +33,12 @@ def load(path: Path) -> Plan:
     targets = tuple(_target(name, one, personas) for name, one in table.tables("targets"))
     tests = tuple(_test(name, one, targets) for name, one in table.tables("tests"))
     timeout = table.number("timeout") or Plan.timeout
+    allow, deny = table.files("allow"), table.files("deny")
     table.close()
     for key, found in (("targets", targets), ("tests", tests)):
         if not found:
             raise table.wrong(key, "has nothing in it, so there is nothing to run")
-    return Plan(path, targets, tests, timeout)
+    return Plan(path, targets, tests, timeout, allow, deny)
 
 
 def _target(name: str, table: Table, personas: tuple[str, ...]) -> Target:

@@ -40,7 +40,8 @@ class ModuleJob:
     the device once all are loaded. It is watched for `seconds`; without, until `expect` came
     (DEFAULT_TIME at most) and the triggers ended. `keep` leaves the modules loaded. `force` has
     them inserted although the kernel will not take them, by all that is known. `patience` is how
-    long an insmod or rmmod is waited for, in seconds.
+    long an insmod or rmmod is waited for, in seconds. Complaints of the kernel that `allows` knows
+    do not fail the run.
     """
 
     files: tuple[Path, ...]
@@ -51,6 +52,7 @@ class ModuleJob:
     keep: bool = False
     force: bool = False
     patience: float = 30.0
+    allows: Callable[[Splat], bool] = lambda _: False
 
 
 class Watch:

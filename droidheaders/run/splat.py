@@ -97,9 +97,10 @@ class Splat:
 
 
 class Splats:
-    """Finds complaints in lines as they come; `found` are those so far, the first sixteen."""
+    """Finds complaints in lines as they come; `found` are those so far, `most` at most."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = _SPLATS) -> None:
+        self._most = most
         self.found: list[Splat] = []
         self._left = 0  # lines that may still belong to the last one
         self._tracing = self._traced = False
@@ -110,7 +111,7 @@ class Splats:
         kind = _kind(text)
         if kind and not self._belongs(kind):
             self._tracing = self._traced = False
-            self._left = _LINES if len(self.found) < _SPLATS else 0
+            self._left = _LINES if len(self.found) < self._most else 0
             if not self._left:
                 return None
             self.found.append(Splat(kind, printable(text.strip(), 300), _place(text)))
@@ -153,9 +154,9 @@ class Splats:
             self.found[-1] = replace(last, frames=(*frames, frame))
 
 
-def splats(lines: Iterable[str]) -> list[Splat]:
-    """Return what is complained of in a log, in its order, sixteen at most."""
-    finder = Splats()
+def splats(lines: Iterable[str], most: int = _SPLATS) -> list[Splat]:
+    """Return what is complained of in a log, in its order, `most` at most."""
+    finder = Splats(most)
     for line in lines:
         finder.see(line)
     return finder.found

@@ -296,3 +296,42 @@ script = "panic.sh"
     assert "trouble_make" in place.file(results["mine/warn"], "kernel", 1)
     assert "trouble_make" not in place.file(results["mine/calm"], "kernel")
     assert results["mine/calm"]["attempts"][0]["complaints"] == []
+
+
+def test_a_complaint_that_is_known_fails_no_test(place: Place) -> None:
+    (place.path / "known.toml").write_text("""
+[[splat]]
+kind = "warning"
+frame = "^trouble_"
+kernel = "6.1.*"
+reason = "as it should"
+""")
+    (place.path / "bad.toml").write_text('[[line]]\npattern = "goodbye moon"\nreason = "no moon"\n')
+    modules = emulator_dir() / "modules"
+    (place.path / "spec.toml").write_text(f"""
+allow = "known.toml"
+deny = "bad.toml"
+[targets.arm]
+recipe = "6.1-arm64"
+[tests.warn]
+module = "{modules}/trouble"
+param = "how=warn"
+[tests.atomic]
+module = "{modules}/trouble"
+param = "how=atomic"
+[tests.moon]
+module = "{modules}/hello"
+param = "who=moon"
+[tests.sun]
+module = "{modules}/hello"
+param = "who=sun"
+""")
+    results, _ = place.run()
+    words = {name.rpartition("/")[2]: one["verdict"] for name, one in results.items()}
+    assert words == {"warn": "pass", "atomic": "fail", "moon": "fail", "sun": "pass"}, results
+    [known] = results["arm/userdebug/warn"]["attempts"][0]["complaints"]
+    assert known["allowed"] == "as it should"
+    moon = results["arm/userdebug/moon"]["attempts"][0]
+    assert [one["kind"] for one in moon["complaints"]] == ["denied"]
+    assert moon["verdict"] == "fail"
+    assert "goodbye moon: no moon" in moon["message"]

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from droidheaders.loop import pretty, record, schedule
-from droidheaders.loop.complaints import complaints
 from droidheaders.loop.results import Attempt, Case, Complaint, Report, Result
 from droidheaders.run.verdict import Verdict, Word
 
@@ -133,28 +132,6 @@ def test_the_record_has_all_of_it(tmp_path: Path) -> None:
     assert (first["seconds"], first["times"], first["status"]) == (1.235, {"run": 1.0}, 7)
     assert second["complaints"][0]["fingerprint"] == "0" * 12
     assert second["complaints"][0]["count"] == 3
-
-
-WARNING = """\
-[ {t}.100000] ------------[ cut here ]------------
-[ {t}.100001] WARNING: CPU: {cpu} PID: 7{cpu} at {where}/x.c:65 make+0x{off}/0x164 [x]
-[ {t}.100002] Call trace:
-[ {t}.100003]  make+0x{off}/0x164 [x]
-[ {t}.100004]  init+0xd0/0x1000 [x]
-[ {t}.100005] ---[ end trace 0000000000000000 ]---
-"""
-
-
-def test_a_complaint_is_counted_once_each() -> None:
-    log = "".join(WARNING.format(t=10 + n, cpu=n, where=f"/tmp/{n}", off=70 + n) for n in range(3))
-    [one] = complaints(log.splitlines())
-    assert (one.count, one.kind, one.module) == (3, "warning", "x")
-    other = WARNING.format(t=1, cpu=0, where="/tmp", off=70).replace("init+", "exit+")
-    assert len(complaints((log + other).splitlines())) == 2
-    bare = ["[ 1.000000] BUG: scheduling while atomic: a/12/0x0002", "[ 2.000000] x"]
-    again = ["[ 1.000000] BUG: scheduling while atomic: a/77/0x0009"]
-    [first], [second] = complaints(bare), complaints(again)
-    assert first.fingerprint == second.fingerprint
 
 
 def test_nothing_is_begun_after_a_failure(tmp_path: Path) -> None:

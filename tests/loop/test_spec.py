@@ -17,6 +17,8 @@ from droidheaders.loop.spec import load
 GOOD = """
 personas = ["user", "su"]
 timeout = 5
+allow = ["Image", "lib"]
+deny = "sh.sh"
 [targets.old]
 recipe = "5.10-arm64"
 [targets.own]
@@ -64,6 +66,7 @@ def test_a_spec_is_read(place: Path) -> None:
     plan = load(written(place, GOOD))
     old, own, phones = plan.targets
     assert (plan.name, plan.timeout) == ("spec", 5.0)
+    assert (plan.allow, plan.deny) == ((place / "Image", place / "lib"), (place / "sh.sh",))
     assert old == Target("old", "5.10-arm64", personas=("user", "su"))
     assert (own.kernel, own.modules, own.memory) == (place / "Image", place / "lib", 700)
     assert (own.personas, phones.personas) == (("root",), ("",))
@@ -109,7 +112,11 @@ WRONG = [
         GOOD.replace("memory = 700", "memory = 7"),
         r"targets\.own\.memory is not a whole number, 128",
     ),
-    (GOOD.replace("sh.sh", "none.sh"), r"tests\.sh\.script is not there: .*none\.sh"),
+    (GOOD.replace('deny = "sh.sh"', 'deny = "no.toml"'), r"deny is not there: .*no\.toml"),
+    (
+        GOOD.replace('script = "sh.sh"', 'script = "none.sh"'),
+        r"tests\.sh\.script is not there: .*none\.sh",
+    ),
     (GOOD.replace("5.10-arm64", "5.1-arm64"), r"recipe is none: 5\.1-arm64; there is 5\.10-arm64"),
     (GOOD.replace('recipe = "5.10-arm64"', ""), r"targets\.old\.recipe is missing"),
     (GOOD.replace('kernel = "Image"', ""), r"targets\.own\.kernel is missing"),
