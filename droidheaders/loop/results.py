@@ -48,6 +48,15 @@ class Complaint:
 
 
 @dataclass(frozen=True)
+class Subtest:
+    """A result inside a test's own, out of its KTAP; `name` has its parents' before it, with /."""
+
+    name: str
+    word: Word
+    message: str = ""
+
+
+@dataclass(frozen=True)
 class Attempt:
     """One run of a case, on a device of its own.
 
@@ -63,6 +72,7 @@ class Attempt:
     serial: str = ""
     complaints: tuple[Complaint, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    subtests: tuple[Subtest, ...] = ()
 
 
 @dataclass(frozen=True)
