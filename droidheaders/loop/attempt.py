@@ -19,7 +19,7 @@ from droidheaders.loop.complaints import complaints
 from droidheaders.loop.kept import Kept
 from droidheaders.loop.kinds import Run
 from droidheaders.loop.plan import Plan
-from droidheaders.loop.results import Attempt, Case, Complaint
+from droidheaders.loop.results import Attempt, Case, Complaint, Subtest
 from droidheaders.loop.sites import Site, Sites
 from droidheaders.run import loss
 from droidheaders.run.verdict import Verdict, of_error
@@ -82,6 +82,7 @@ class Runner:
             one.serial,
             one.complaints,
             {what: f"{place.parent.name}/{place.name}/{name}" for what, name in files.items()},
+            one.subtests,
         )
 
 
@@ -100,6 +101,7 @@ class _One:
         self.status: int | None = None
         self.times: dict[str, float] = {}
         self.complaints: tuple[Complaint, ...] = ()
+        self.subtests: tuple[Subtest, ...] = ()
 
     def run(self) -> Verdict:
         """Run the test on a site of its own, and return what it says of itself."""
@@ -152,7 +154,7 @@ class _One:
         try:
             return run.verdict()
         finally:
-            self.status = run.status
+            self.status, self.subtests = run.status, run.subtests
 
     def _timed(self, what: str, action: Callable[[], T]) -> T:
         begun = time.monotonic()

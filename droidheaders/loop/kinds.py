@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -14,10 +14,12 @@ from droidheaders import building, collecting, environment, inserting, running
 from droidheaders.build import bpf as programs
 from droidheaders.cache import Bundle, Cache
 from droidheaders.errors import DroidheadersError
-from droidheaders.loop import hosting
+from droidheaders.loop import hosting, ktap
 from droidheaders.loop.kept import Kept
 from droidheaders.loop.plan import Test
+from droidheaders.loop.results import Subtest
 from droidheaders.loop.sites import Site
+from droidheaders.loop.tally import tallied
 from droidheaders.pulling import pull
 from droidheaders.run.execution import execute
 from droidheaders.run.job import Job
@@ -46,6 +48,7 @@ class Timed(Protocol):
 class Run:
     """One run of a test on a site; what it writes goes to `place`, `status` is its exit status.
 
+    `subtests` are its own results, where it told some, also when it did not come to its end.
     Commands on the host are run in `directory`. `timeout` is in seconds; when `stopped` is set, it
     is to end soon. Complaints of the kernel that `allows` knows fail no test.
     """
@@ -60,16 +63,32 @@ class Run:
     stopped: threading.Event
     allows: Callable[[Splat], bool]
     status: int | None = None
+    subtests: tuple[Subtest, ...] = ()
 
     def verdict(self) -> Verdict:
         """Run it, and return the verdict; raises DroidheadersError where it cannot be made."""
         kinds: Mapping[str, Callable[[], Verdict]] = {
             "bpf": self._bpf,
             "module": self._module,
-            "script": self._script,
-            "host": self._host,
+            "kunit": self._kunit,
+            "script": lambda: self._told(self._script),
+            "kselftest": lambda: self._told(self._script),
+            "host": lambda: self._told(self._host),
         }
         return kinds[self.test.kind]()
+
+    def _told(self, run: Callable[[], Verdict], *, needed: bool = False) -> Verdict:
+        """Return the verdict of `run` with the results in what it wrote, which may be `needed`."""
+        parsed = ktap.Parsed(False)
+        try:
+            verdict = run()
+        finally:
+            with suppress(FileNotFoundError), (self.place / "stdout").open(errors="replace") as out:
+                parsed = ktap.parse(out)
+            self.subtests = parsed.subtests
+        if needed and verdict.word == "pass" and not parsed.found:
+            return replace(verdict, word="fail", message="there are no KTAP results in the log")
+        return tallied(verdict, parsed)
 
     @property
     def source(self) -> Path:
@@ -127,15 +146,20 @@ class Run:
 
         return self.time("build", build)
 
-    def _module(self) -> Verdict:
+    def _kunit(self) -> Verdict:
+        # KUnit runs a module's suites before its insmod ends, lib/kunit/test.c.
+        return self._told(lambda: self._module(patience=self.timeout), needed=True)
+
+    def _module(self, patience: float = ModuleJob.patience) -> Verdict:
         is_source = self.source.is_dir()
         modules = self._built(self._with_symbols()) if is_source else (self.source,)
         job = ModuleJob(
-            modules,
+            (*self.test.more, *modules),
             parameters=self.test.parameters,
             expect=self.test.expect,
             triggers=self.test.triggers,
             seconds=self.test.seconds,
+            patience=patience,
             allows=self.allows,
         )
         with Kept(self.place / "stdout") as out:

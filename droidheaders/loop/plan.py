@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-TestKind = Literal["bpf", "module", "script", "host"]
+TestKind = Literal["bpf", "module", "kunit", "script", "kselftest", "host"]
 User = Literal["root", "shell"]
 
 
@@ -35,16 +35,17 @@ class Test:
     """What is run on a target, and what it must say.
 
     `source` is a BPF source or object, a module's directory or its .ko, or a program or script for
-    the device, which gets `arguments`. `command` is what runs on the host, for `host`. `user` is as
-    whom it is run there, None for root where there is root. `seconds` is how long it is watched,
-    `timeout` how long all of it may take, None for the plan's. `targets` are the only ones it is
-    for, where there are any.
+    the device, which gets `arguments`. `more` are modules, .ko, that are inserted with it.
+    `command` is what runs on the host, for `host`. `user` is as whom it is run there, None for root
+    where there is root. `seconds` is how long it is watched, `timeout` how long all of it may take,
+    None for the plan's. `targets` are the only ones it is for, where there are any.
     """
 
     name: str
     kind: TestKind
     source: Path | None = None
     command: str = ""
+    more: tuple[Path, ...] = ()
     arguments: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()

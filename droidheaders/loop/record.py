@@ -50,6 +50,7 @@ def _attempt(one: Attempt) -> dict[str, Any]:
         "status": one.status,
         "serial": one.serial,
         "complaints": [asdict(complaint) for complaint in one.complaints],
+        "subtests": [asdict(subtest) for subtest in one.subtests],
         "files": dict(one.files),
     }
 

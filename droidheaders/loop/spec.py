@@ -11,12 +11,14 @@ from droidheaders.loop.plan import Plan, Target, Test, TestKind, User
 from droidheaders.loop.table import Table, listed, read
 from droidheaders.ui import printable
 
-_KINDS: tuple[TestKind, ...] = ("bpf", "module", "script", "host")
+_KINDS: tuple[TestKind, ...] = ("bpf", "module", "kunit", "script", "kselftest", "host")
 _USERS: tuple[User, ...] = ("root", "shell")
 _FOR = {
     "bpf": ("set", "expect", "trigger", "for", "user"),
-    "module": ("param", "expect", "trigger", "for"),
+    "module": ("more", "param", "expect", "trigger", "for"),
+    "kunit": ("more", "param"),
     "script": ("arguments", "user"),
+    "kselftest": ("arguments", "user"),
     "host": (),
 }
 """What a kind of test takes, besides what all take."""
@@ -94,6 +96,7 @@ def _test(name: str, table: Table, targets: tuple[Target, ...]) -> Test:
         kind,
         source=None if command else table.file(kind),
         command=command,
+        more=table.files("more") if "more" in takes else (),
         arguments=found.get("arguments", ()),
         parameters=found.get("param", ()),
         variables=found.get("set", ()),

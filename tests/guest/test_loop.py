@@ -22,6 +22,8 @@ pytestmark = pytest.mark.guest
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 
+HOW = ("pass", "fail", "skip", "cut", "none")
+
 TARGETS = """
 timeout = 120
 [targets.arm]
@@ -335,3 +337,46 @@ param = "who=sun"
     assert [one["kind"] for one in moon["complaints"]] == ["denied"]
     assert moon["verdict"] == "fail"
     assert "goodbye moon: no moon" in moon["message"]
+
+
+def test_results_inside_a_test_are_looked_at(place: Place) -> None:
+    tap = "echo TAP version 13; echo 1..2; echo ok 1 first; echo"
+    place.script("good.sh", f"{tap} ok 2 second '#' SKIP none")
+    place.script("bad.sh", f"{tap} not ok 2 second")
+    place.script("short.sh", f"{tap} oh")
+    results = f'kunit = "{emulator_dir()}/modules/results"'
+    place.spec(
+        "".join(f'[tests.{how}]\n{results}\nparam = "how={how}"\ntargets = "arm"\n' for how in HOW)
+        + "".join(
+            f'[tests.{name}]\nkselftest = "{name}.sh"\ntargets = "arm"\n'
+            for name in ("good", "bad", "short")
+        )
+        + """[tests.host]\nhost = "echo 1..1; echo not ok 1 x"\ntargets = "arm"\n"""
+    )
+    told, _ = place.run()
+    ends = {name.rpartition("/")[2]: one["attempts"][0] for name, one in told.items()}
+    said = {name: (one["verdict"], one["message"]) for name, one in ends.items()}
+    assert said == {
+        "pass": ("pass", "results: 3 ok, 1 skipped"),
+        "fail": (
+            "fail",
+            "1 of 4 results are not ok: results/params/two"
+            " (params: EXPECTATION FAILED at results.c:1)",
+        ),
+        "skip": ("skip", said["skip"][1]),
+        "cut": (
+            "fail",
+            "not all of its results came: results did not end; 2 of 3 results of results came;"
+            " 0 of 1 results came",
+        ),
+        "none": ("fail", "there are no KTAP results in the log"),
+        "good": ("pass", "results: 1 ok, 1 skipped"),
+        "bad": ("fail", "1 of 2 results are not ok: second"),
+        "short": ("fail", "not all of its results came: 1 of 2 results came"),
+        "host": ("fail", "1 of 1 results are not ok: x"),
+    }
+    assert [(one["name"], one["word"]) for one in ends["cut"]["subtests"]] == [
+        ("results/simple", "pass"),
+        ("results/skipped", "skip"),
+    ]
+    assert place.nothing_is_left()

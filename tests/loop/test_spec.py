@@ -87,6 +87,13 @@ def test_a_spec_is_read(place: Path) -> None:
     assert (host.command, host.source) == ("make check", None)
 
 
+def test_tests_that_tell_results_of_their_own(place: Path) -> None:
+    text = '[tests.unit]\nkunit = "lib"\nmore = "Image"\n[tests.self]\nkselftest = "sh.sh"\n'
+    unit, program = load(written(place, GOOD[: GOOD.index("[tests")] + text)).tests
+    assert (unit.kind, unit.source, unit.more) == ("kunit", place / "lib", (place / "Image",))
+    assert (program.kind, program.source) == ("kselftest", place / "sh.sh")
+
+
 def test_each_test_on_each_target_as_each_persona(place: Path) -> None:
     plan = load(written(place, GOOD))
     names = [case.name for case in cases(plan)]
@@ -123,7 +130,10 @@ WRONG = [
     (GOOD.replace('"su"]', '"shell"]'), r"personas has shell; root, su, user, userdebug"),
     (GOOD.replace('targets = "phones"', 'targets = "phone"'), r"has phone, which is no target"),
     (GOOD.replace("arguments", "expect"), r"tests\.sh\.expect is unknown here"),
-    (GOOD.replace('host = "make check"', ""), r"has nothing to run; one of bpf, host, module"),
+    (
+        GOOD.replace('host = "make check"', ""),
+        r"has nothing to run; one of bpf, host, kselftest, kunit, module",
+    ),
     (GOOD.replace('user = "root"', 'user = "me"'), r"tests\.trace\.user is not one of root, shell"),
     (GOOD.replace('param = "x=1"', 'script = "sh.sh"'), r"is two kinds of test: module and script"),
     ("[tests.a]\nhost = 'true'", r"targets has nothing in it"),
