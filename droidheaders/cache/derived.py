@@ -1,6 +1,7 @@
 """What is made of a bundle on this host: kept beside it, and gone with it.
 
     derived/NAME/WHAT-KEY/    a directory, whole or absent; NAME is the bundle's
+    derived/.host/WHAT-KEY/   the same, of what is made of none
     derived/.staging-*        one in the making, mode 0700
 
 A bundle is never changed, so nothing is made inside it. KEY stands for all that WHAT was made from:
@@ -13,7 +14,7 @@ import errno
 import json
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
@@ -22,6 +23,7 @@ from droidheaders.cache.bundle import Bundle
 from droidheaders.cache.disk import disk_errors
 from droidheaders.cache.lock import held
 
+_HOST = ".host"
 _UNUSED = 24 * 3600  # seconds after which nobody reads what was made by other tools, or writes
 
 
@@ -43,20 +45,22 @@ class Derived:
         return []
 
     def make(
-        self, bundle: Bundle, what: str, inputs: Iterable[str], maker: Callable[[Path], None]
+        self, bundle: Bundle | None, what: str, inputs: Iterable[str], maker: Callable[[Path], None]
     ) -> Path:
-        """Return the directory of `what`, made now unless it is there.
+        """Return the directory of `what`, made now unless it is there; of no bundle for None.
 
         `maker` fills an empty directory. Several who want the same at once make it once, and wait;
         where locks do not hold they all do, and the first keeps it. What `maker` raises passes, and
         leaves nothing; what the disk raises is a DroidheadersError.
         """
         key = _key(bundle, inputs)
-        place = self.of(bundle.name) / f"{what}-{key}"
-        if _used(place, bundle):
+        place = self.of(bundle.name if bundle else _HOST) / f"{what}-{key}"
+        users = (place, bundle.path if bundle else place.parent)
+        if _used(users):
             return place
-        with held(self._root / "locks" / f"{what}-{key}", f"{what} of {bundle.name}"):
-            if not _used(place, bundle):
+        awaited = f"{what} of {bundle.name}" if bundle else what
+        with held(self._root / "locks" / f"{what}-{key}", awaited):
+            if not _used(users):
                 self._make(place, maker)
         return place
 
@@ -88,22 +92,23 @@ class Derived:
                     self.forget(path.name)
 
 
-def _key(bundle: Bundle, inputs: Iterable[str]) -> str:
+def _key(bundle: Bundle | None, inputs: Iterable[str]) -> str:
     """Return a name for what something is made from, in 12 digits."""
     manifest = b""
-    with suppress(OSError):
-        manifest = (bundle.path / "manifest").read_bytes()
+    if bundle:
+        with suppress(OSError):
+            manifest = (bundle.path / "manifest").read_bytes()
     import hashlib  # 12 ms, which flags do not need
 
     stated = [hashlib.sha256(manifest).hexdigest(), *inputs]
     return hashlib.sha256(json.dumps(stated).encode()).hexdigest()[:12]
 
 
-def _used(place: Path, bundle: Bundle) -> bool:
-    """Tell whether it is there, and note that it and its bundle were of use."""
-    if not place.is_dir():
+def _used(users: Sequence[Path]) -> bool:
+    """Tell whether the first of them is there, and note that all were of use."""
+    if not users[0].is_dir():
         return False
-    for path in (place, bundle.path):
+    for path in users:
         with suppress(OSError):  # a cache that may only be read still serves
             os.utime(path)
     return True

@@ -37,6 +37,17 @@ def test_it_is_made_once(cache: Cache, bundle: Bundle) -> None:
     assert cache.derived.of(bundle.name) in place.parents
 
 
+def test_what_is_made_of_no_bundle_stays_while_it_is_used(cache: Cache, bundle: Bundle) -> None:
+    place = cache.derived.make(None, "step", ["1"], fill)
+    assert cache.derived.make(None, "step", ["1"], never) == place
+    prune(cache)
+    assert place.is_dir()
+    for path in (place, place.parent):
+        os.utime(path, (0, 0))
+    cache.derived.sweep(cache.kernels)
+    assert not place.exists()
+
+
 def test_other_inputs_are_another_thing(cache: Cache, bundle: Bundle) -> None:
     places = {
         cache.derived.make(bundle, "btf", ["pahole 1"], fill),
