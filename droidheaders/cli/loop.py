@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from droidheaders.loop.schedule import How
 
 
+class Format(StrEnum):
+    """What is printed."""
+
+    pretty = "pretty"
+    ktap = "ktap"
+    json = "json"
+
+
 class Like(StrEnum):
     """Whose exit statuses are meant."""
 
@@ -63,6 +71,12 @@ def loop(
         Like | None,
         typer.Option("--exit-like", help="0 good, 1 bad, 125 cannot tell: for git bisect run."),
     ] = None,
+    format_: Annotated[
+        Format | None,
+        typer.Option(
+            "--format", help="Print all of the results, in place of the directory they are in."
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(help="Put results and logs here, into a new directory.", metavar="DIR"),
@@ -71,10 +85,10 @@ def loop(
     """Run tests on kernels: each in a guest that nobody has used, or on an attached device.
 
     The spec names targets, personas and tests: docs/loops.md. What fails is tried once more, and
-    both results are kept. The directory of results is printed, with the kernel's log, the console
-    and the output of every test in it; with --json, results.json itself. Exit status 0 when all
-    passed or were skipped, 1 when something did not, also when it passed the second time. --timeout
-    is how long each test may take.
+    both results are kept. The directory of results is printed: report.html, junit.xml and
+    results.json, and the kernel's log, the console and the output of every test. --json is --format
+    json. Exit status 0 when all passed or were skipped, 1 when something did not, also when it
+    passed the second time. --timeout is how long each test may take.
 
     Examples:
 
@@ -87,25 +101,48 @@ def loop(
       git bisect run sh -c 'make -j8 Image || exit 125;
         droidheaders loop boot.toml --kernel arch/arm64/boot/Image --exit-like git-bisect'
     """
-    import json
-
-    from droidheaders.loop import pretty, record, schedule
+    from droidheaders.loop import schedule
 
     plan = _plan(spec, kernel, modules)
     rounds = _rounds(plan, filter_, repeat, shuffle, until_fail=until_fail)
     how = schedule.How(jobs, fail_fast or until_fail, retry_lost)
     place = _place(output, plan.name)
     report = replace(_run(plan, rounds, place, how), seed=shuffle)
-    record.write(report, place / "results.json")
-    if settings.json:
-        print(json.dumps(record.describe(report)))
-    else:
-        print(place)
-    for line in pretty.summary(report).splitlines():
-        ui.say(line)
+    _write(report, place)
+    _print(report, place, Format.json if settings.json else format_)
     raise typer.Exit(
         schedule.status(report) if exit_like is None else schedule.bisect_status(report)
     )
+
+
+def _write(report: Report, place: Path) -> None:
+    from droidheaders.cache.disk import disk_errors
+    from droidheaders.loop import html, junit, record
+
+    with disk_errors(place, "the directory", "--output"):
+        record.write(report, place / "results.json")
+        junit.write(report, place / "junit.xml")
+        html.write(report, place)
+
+
+def _print(report: Report, place: Path, wanted: Format | None) -> None:
+    """Print what is wanted to stdout, else where it is, and the summary for a person."""
+    import json
+
+    from droidheaders.loop import pretty, record, told
+
+    if wanted == Format.json:
+        print(json.dumps(record.describe(report)))
+    elif wanted == Format.ktap:
+        for line in told.lines(report):
+            print(line)
+    elif wanted == Format.pretty:
+        print(pretty.summary(report))
+    else:
+        print(place)
+    if wanted != Format.pretty:
+        for line in pretty.summary(report).splitlines():
+            ui.say(line)
 
 
 def _plan(spec: Path, kernel: Path | None, modules: Path | None) -> Plan:
