@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
 
@@ -33,15 +34,50 @@ class Ui:
     verbosity: int = 0
     color: bool | None = None
     progress: bool | None = None
+    _thread: threading.local = field(default_factory=threading.local)
+    _write: Callable[[str], None] | None = None
 
     def say(self, text: str, *, level: int = 0) -> None:
         """Print one line to stderr when `level` is within the verbosity."""
-        if self.verbosity >= level:
-            print(text, file=sys.stderr, flush=True)
+        self._print(text, level + bool(self._whose))
 
     def warn(self, text: str) -> None:
         """Print a warning line to stderr."""
-        self.say(f"{self.paint('warning:', '33')} {text}")
+        self._print(f"{self.paint('warning:', '33')} {text}", 0)
+
+    def _print(self, text: str, level: int) -> None:
+        if self.verbosity < level:
+            return
+        line = f"{self._whose}: {text}" if self._whose else text
+        if self._write is not None:
+            self._write(line)
+        else:  # at once, as other threads print too
+            print(f"{line}\n", end="", file=sys.stderr, flush=True)
+
+    @property
+    def _whose(self) -> str:
+        return getattr(self._thread, "whose", "")
+
+    @contextmanager
+    def aside(self, whose: str) -> Iterator[None]:
+        """Have this thread speak for one of several things that are done at once.
+
+        Its lines name it and need one -v more, warnings need none, and it draws no bars.
+        """
+        self._thread.whose = printable(whose)
+        try:
+            yield
+        finally:
+            self._thread.whose = ""
+
+    @contextmanager
+    def above(self, write: Callable[[str], None]) -> Iterator[None]:
+        """Hand every line to `write` while something is drawn that it has to stay clear of."""
+        self._write = write
+        try:
+            yield
+        finally:
+            self._write = None
 
     def paint(self, text: str, sgr: str, file: TextIO | None = None) -> str:
         """Colour `text` when `file` takes it: stderr, unless it is to go elsewhere."""
@@ -66,7 +102,7 @@ class Ui:
     @contextmanager
     def bar(self, what: str, total: int | None, unit: str = "B") -> Iterator[Bar]:
         """Show a tqdm bar on stderr while the block runs; nothing is drawn without a terminal."""
-        if not self.shows_progress():
+        if not self.shows_progress() or self._whose:
             yield _NoBar()
             return
         from tqdm import tqdm  # costs 50 ms, so only when a bar is drawn

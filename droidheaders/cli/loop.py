@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +19,7 @@ from droidheaders.ui import printable, ui
 
 if TYPE_CHECKING:
     from droidheaders.loop.plan import Plan
-    from droidheaders.loop.results import Case, Report, Result
+    from droidheaders.loop.results import Case, Report
     from droidheaders.loop.schedule import How
 
 
@@ -77,6 +78,10 @@ def loop(
             "--format", help="Print all of the results, in place of the directory they are in."
         ),
     ] = None,
+    watch: Annotated[
+        list[Path] | None,
+        typer.Option(help="Run again what changes here touch; may be repeated.", metavar="PATH"),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(help="Put results and logs here, into a new directory.", metavar="DIR"),
@@ -98,18 +103,30 @@ def loop(
 
       droidheaders loop race.toml --until-fail --output race
 
+      droidheaders loop mine.toml --watch src --watch arch/arm64/boot/Image
+
       git bisect run sh -c 'make -j8 Image || exit 125;
         droidheaders loop boot.toml --kernel arch/arm64/boot/Image --exit-like git-bisect'
     """
     from droidheaders.loop import schedule
+    from droidheaders.loop.matrix import cases
 
-    plan = _plan(spec, kernel, modules)
-    rounds = _rounds(plan, filter_, repeat, shuffle, until_fail=until_fail)
+    if watch and (exit_like or until_fail):
+        raise UsageError("--watch goes on whatever comes of a run", "leave out the other option")
     how = schedule.How(jobs, fail_fast or until_fail, retry_lost)
+
+    def load() -> tuple[Plan, list[Case]]:
+        plan = _plan(spec, kernel, modules)
+        return plan, cases(plan, filter_, 1 if until_fail else repeat, shuffle)
+
+    plan, first = load()
     place = _place(output, plan.name)
-    report = replace(_run(plan, rounds, place, how), seed=shuffle)
-    _write(report, place)
-    _print(report, place, Format.json if settings.json else format_)
+    wanted = Format.json if settings.json else format_
+    once = partial(_once, seed=shuffle, how=how, wanted=wanted)
+    if watch:
+        report = _watch([spec, *watch], load, place, once)
+    else:
+        report = once(plan, _rounds(first, repeat) if until_fail else iter([first]), place)
     raise typer.Exit(
         schedule.status(report) if exit_like is None else schedule.bisect_status(report)
     )
@@ -132,17 +149,63 @@ def _print(report: Report, place: Path, wanted: Format | None) -> None:
     from droidheaders.loop import pretty, record, told
 
     if wanted == Format.json:
-        print(json.dumps(record.describe(report)))
+        print(json.dumps(record.describe(report)), flush=True)
     elif wanted == Format.ktap:
         for line in told.lines(report):
             print(line)
     elif wanted == Format.pretty:
         print(pretty.summary(report))
     else:
-        print(place)
+        print(place, flush=True)
     if wanted != Format.pretty:
         for line in pretty.summary(report).splitlines():
             ui.say(line)
+
+
+def _once(
+    plan: Plan,
+    rounds: Iterator[list[Case]],
+    place: Path,
+    *,
+    seed: int | None,
+    how: How,
+    wanted: Format | None,
+) -> Report:
+    """Run the rounds, write what came of them into `place`, and tell it."""
+    from droidheaders.loop import schedule
+
+    try:
+        report = replace(_run(plan, rounds, place, how), seed=seed)
+    except schedule.BrokenError as broken:
+        report = replace(broken.report, seed=seed)
+        _write(report, place)
+        _print(report, place, wanted)
+        raise broken.__cause__ or broken from None
+    _write(report, place)
+    _print(report, place, wanted)
+    return report
+
+
+def _watch(
+    paths: list[Path],
+    load: Callable[[], tuple[Plan, list[Case]]],
+    place: Path,
+    once: Callable[[Plan, Iterator[list[Case]], Path], Report],
+) -> Report:
+    """Run all, then what changes touch, each time into a directory of its own below `place`."""
+    from droidheaders.cli.settings import report as complain
+    from droidheaders.loop.rerunning import rerun
+    from droidheaders.loop.watching import Changes
+
+    numbers = itertools.count(1)
+
+    def run(plan: Plan, wanted: Sequence[Case]) -> Report:
+        own = place / str(next(numbers))
+        own.mkdir()
+        return once(plan, iter([[*wanted]]), own)
+
+    with Changes(paths, place) as changes:
+        return rerun(changes, load, run, complain)
 
 
 def _plan(spec: Path, kernel: Path | None, modules: Path | None) -> Plan:
@@ -160,15 +223,8 @@ def _plan(spec: Path, kernel: Path | None, modules: Path | None) -> Plan:
     return plan
 
 
-def _rounds(
-    plan: Plan, wanted: str | None, repeat: int, seed: int | None, *, until_fail: bool
-) -> Iterator[list[Case]]:
-    """Return what is run together: all of it, or one round after the other until one fails."""
-    from droidheaders.loop.matrix import cases
-
-    if not until_fail:
-        return iter([cases(plan, wanted, repeat, seed)])
-    first = cases(plan, wanted, 1, seed)
+def _rounds(first: list[Case], repeat: int) -> Iterator[list[Case]]:
+    """Return what is run together, one round after the other: `repeat` ones, or without end."""
     numbers = range(1, repeat + 1) if repeat > 1 else itertools.count(1)
     return ([replace(case, repetition=number) for case in first] for number in numbers)
 
@@ -177,6 +233,7 @@ def _run(plan: Plan, rounds: Iterator[list[Case]], place: Path, how: How) -> Rep
     """Run round after round, until one is not good; raises what preparing them does."""
     from droidheaders.loop import memory, schedule
     from droidheaders.loop.attempt import Runner
+    from droidheaders.loop.progress import Progress
 
     first = next(rounds)
     how = replace(how, jobs=min(how.jobs, len(first)))
@@ -185,7 +242,12 @@ def _run(plan: Plan, rounds: Iterator[list[Case]], place: Path, how: How) -> Rep
     runner.prepare()
     reports = []
     for planned in itertools.chain([first], rounds):
-        reports.append(schedule.run(plan.name, planned, runner, place, _tell, how))
+        try:
+            with Progress(len(planned), how.jobs) as progress:
+                reports.append(schedule.run(plan.name, planned, runner, place, progress, how))
+        except schedule.BrokenError as broken:
+            broken.report = schedule.joined([*reports, broken.report])
+            raise
         if schedule.status(reports[-1]):
             break
     return schedule.joined(reports)
@@ -204,11 +266,3 @@ def _place(output: Path | None, name: str) -> Path:
         shown = printable(str(output), 500)
         raise UsageError(f"cannot make {shown}: {e.strerror}", "--output ANOTHER") from e
     return output
-
-
-def _tell(result: Result) -> None:
-    """Say what came of a case, as it comes."""
-    from droidheaders.loop import pretty
-
-    word = ui.paint(pretty.told(result), pretty.colour(result.word))
-    ui.say(f"{word}  {result.case.name}  {result.kernel}  {result.seconds:.1f} s")

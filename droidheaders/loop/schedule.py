@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,6 +14,7 @@ from typing import Protocol
 from droidheaders.guest.signals import uninterrupted
 from droidheaders.loop.results import GOOD, Attempt, Case, Report, Result
 from droidheaders.run.verdict import Word
+from droidheaders.ui import ui
 
 _AGAIN: frozenset[Word | None] = frozenset({"fail", "timeout", "panic"})
 _LOST: frozenset[Word | None] = frozenset({"lost", "infra"})
@@ -34,6 +35,24 @@ class How:
     retry_lost: bool = False
 
 
+class BrokenError(Exception):
+    """A bug has ended a run: it is the cause of this, and `report` has what came before it."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__("the loop has a bug")
+        self.report = report
+
+
+class Shows(Protocol):
+    """What shows a person how far a run is: `progress.Progress`."""
+
+    def began(self, case: Case, attempt: int) -> None:
+        """Note that an attempt begins; called in the thread that makes it."""
+
+    def ended(self, result: Result) -> None:
+        """Note what came of a case."""
+
+
 class Runs(Protocol):
     """What makes attempts: `attempt.Runner`."""
 
@@ -49,52 +68,63 @@ def run(
     cases: Sequence[Case],
     runner: Runs,
     directory: Path,
-    tell: Callable[[Result], None],
+    shows: Shows,
     how: How = How(),  # frozen
 ) -> Report:
-    """Return what came of the cases, in their order; each is told as it comes.
+    """Return what came of the cases, in their order; each is shown as it comes.
 
-    When somebody interrupts it, attempts are ended and the report has what came before.
+    When somebody interrupts it, attempts are ended and the report has what came before; so it is
+    when something raises what is no verdict, and then BrokenError has the report.
     """
     started, begun = time.time(), time.monotonic()
     results: dict[Case, Result] = {}
-    interrupted = False
+    interrupted, bug = False, None
     pool = ThreadPoolExecutor(how.jobs)
-    futures = {pool.submit(_run, case, runner, directory, how): case for case in cases}
+    futures = {pool.submit(_run, case, runner, directory, shows, how): case for case in cases}
     left = set(futures)
     try:
         while left:
             done, left = wait(left, return_when=FIRST_COMPLETED)
             for one in done:
                 results[futures[one]] = one.result()
-                tell(one.result())
+                shows.ended(one.result())
                 if how.fail_fast and not one.result().good:
                     pool.shutdown(wait=False, cancel_futures=True)
                     left = {other for other in left if not other.cancelled()}
     except (KeyboardInterrupt, SystemExit):
         interrupted = True
+    except Exception as e:
+        bug = e
     finally:
-        with suppress(KeyboardInterrupt), uninterrupted():
+        # A second signal, of whatever kind, changes nothing: the first one is being obeyed.
+        with suppress(KeyboardInterrupt, SystemExit), uninterrupted():
             pool.shutdown(wait=False, cancel_futures=True)
-            if left:
+            if left or bug:
                 runner.stop()
             pool.shutdown()
     for one, case in futures.items():
-        if not one.cancelled() and case not in results:
+        if case not in results and not one.cancelled() and one.exception() is None:
             results[case] = one.result()
-            tell(one.result())
+            shows.ended(one.result())
     found = tuple(results[case] for case in cases if case in results)
-    return Report(name, started, time.monotonic() - begun, len(cases), found, interrupted)
+    seconds = time.monotonic() - begun
+    report = Report(name, started, seconds, len(cases), found, interrupted or bug is not None)
+    if bug is not None:
+        raise BrokenError(report) from bug
+    return report
 
 
-def _run(case: Case, runner: Runs, directory: Path, how: How) -> Result:
+def _run(case: Case, runner: Runs, directory: Path, shows: Shows, how: How) -> Result:
     place = directory / safe(case.name)
-    kernel, first = runner.attempt(case, _made(place / "1"))
-    attempts = [first]
-    if first.verdict.word in _AGAIN | (_LOST if how.retry_lost else frozenset()):
-        again, second = runner.attempt(case, _made(place / "2"))
-        kernel = kernel or again
-        attempts.append(second)
+    with ui.aside(case.name):
+        shows.began(case, 1)
+        kernel, first = runner.attempt(case, _made(place / "1"))
+        attempts = [first]
+        if first.verdict.word in _AGAIN | (_LOST if how.retry_lost else frozenset()):
+            shows.began(case, 2)
+            again, second = runner.attempt(case, _made(place / "2"))
+            kernel = kernel or again
+            attempts.append(second)
     return Result(case, kernel, tuple(attempts))
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -42,9 +45,25 @@ class Fake:
         self.stopped.set()
 
 
+@dataclass
+class Shown:
+    """Notes what is shown; `tell` is called with each result."""
+
+    tell: Callable[[Result], object] = lambda result: None
+    begun: list[tuple[str, int]] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+
+    def began(self, case: Case, attempt: int) -> None:
+        self.begun.append((case.test, attempt))
+
+    def ended(self, result: Result) -> None:
+        self.results.append(result)
+        self.tell(result)
+
+
 def run(fake: Fake, place: Path, jobs: int = 1) -> tuple[Report, list[Result]]:
-    told: list[Result] = []
-    return schedule.run("s", CASES, fake, place, told.append, schedule.How(jobs)), told
+    shown = Shown()
+    return schedule.run("s", CASES, fake, place, shown, schedule.How(jobs)), shown.results
 
 
 def test_results_are_in_the_order_of_the_cases(tmp_path: Path) -> None:
@@ -91,7 +110,7 @@ def test_an_interrupt_keeps_what_there_is(tmp_path: Path) -> None:
         if result.case == CASES[1]:
             raise KeyboardInterrupt
 
-    report = schedule.run("s", CASES, fake, tmp_path, tell)
+    report = schedule.run("s", CASES, fake, tmp_path, Shown(tell))
     assert fake.stopped.is_set()
     assert report.interrupted
     assert 2 <= len(report.results) < 6
@@ -99,16 +118,57 @@ def test_an_interrupt_keeps_what_there_is(tmp_path: Path) -> None:
     assert "not run" in pretty.count(report)
 
 
-def test_a_bug_ends_the_run_and_all_attempts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_changes_nothing(tmp_path: Path, second: signal.Signals) -> None:
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    waiting = threading.Event()
+
+    def slowly(case: Case) -> None:
+        if case == CASES[1]:
+            waiting.set()
+            fake.stopped.wait(10)
+            os.kill(os.getpid(), second)
+            time.sleep(0.3)  # the signal comes while this attempt is waited for
+
+    def interrupt(result: Result) -> None:
+        if result.case == CASES[0]:
+            assert waiting.wait(10)
+            raise KeyboardInterrupt
+
+    fake = Fake(before=slowly)
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        report = schedule.run("s", CASES, fake, tmp_path, Shown(interrupt))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert [one.word for one in report.results] == ["pass", None]
+    assert schedule.status(report) == 130
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_bug_ends_the_run_and_all_attempts(tmp_path: Path, jobs: int) -> None:
     def bug(case: Case) -> None:
         if case == CASES[1]:
             raise ZeroDivisionError
 
     fake = Fake(before=bug)
-    with pytest.raises(ZeroDivisionError):
-        run(fake, tmp_path)
+    with pytest.raises(schedule.BrokenError) as broken:
+        run(fake, tmp_path, jobs)
+    assert isinstance(broken.value.__cause__, ZeroDivisionError)
     assert fake.stopped.is_set()
     assert len(fake.tries) < 6
+    report = broken.value.report
+    assert (report.interrupted, report.planned) == (True, 6)
+    assert report.results[0].case == CASES[0]
+    assert CASES[1] not in [one.case for one in report.results]
+
+
+def test_each_attempt_is_shown_as_it_begins(tmp_path: Path) -> None:
+    shown = Shown()
+    schedule.run("s", CASES[:2], Fake({"t1": ["fail", "pass"]}), tmp_path, shown)
+    assert shown.begun == [("t0", 1), ("t1", 1), ("t1", 2)]
 
 
 def test_a_name_is_made_fit_for_a_directory() -> None:
@@ -147,7 +207,7 @@ def test_nothing_is_begun_after_a_failure(tmp_path: Path) -> None:
             failed.set()
 
     fake = Fake({"t1": ["fail", "fail"]}, after_that)
-    report = schedule.run("s", CASES, fake, tmp_path, tell, schedule.How(fail_fast=True))
+    report = schedule.run("s", CASES, fake, tmp_path, Shown(tell), schedule.How(fail_fast=True))
     assert fake.tries == ["t0", "t1", "t1", "t2"]
     assert [one.word for one in report.results] == ["pass", "fail", "pass"]
     assert (report.interrupted, schedule.status(report)) == (False, 1)
@@ -157,7 +217,7 @@ def test_nothing_is_begun_after_a_failure(tmp_path: Path) -> None:
 @pytest.mark.parametrize("word", ["lost", "infra"])
 def test_what_was_lost_is_tried_again_when_asked(tmp_path: Path, word: Word) -> None:
     how = schedule.How(retry_lost=True)
-    report = schedule.run("s", CASES, Fake({"t0": [word, "pass"]}), tmp_path, lambda _: None, how)
+    report = schedule.run("s", CASES, Fake({"t0": [word, "pass"]}), tmp_path, Shown(), how)
     assert [one.verdict.word for one in report.results[0].attempts] == [word, "pass"]
 
 
