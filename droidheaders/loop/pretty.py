@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 
 from droidheaders.loop.results import Complaint, Report, Result
-from droidheaders.ui import printable
+from droidheaders.ui import printable, ui
 
 _COLOURS = {"pass": "32", "skip": "33"}
 _BAD = "31"
@@ -24,8 +25,49 @@ def told(result: Result) -> str:
 
 
 def summary(report: Report) -> str:
-    """Return the report's lines: what was not good, each complaint once, and the count."""
-    return "\n".join([*_attention(report), *_complaints(report), count(report)])
+    """Return the report's lines: the grid, what was not good, each complaint once, the count."""
+    width = shutil.get_terminal_size().columns
+    lines = [*grid(report, width), *_attention(report), *_complaints(report), count(report)]
+    return "\n".join(lines)
+
+
+def grid(report: Report, width: int) -> Iterator[str]:
+    """Return a table of tests and where they ran, in colour; what each place came to if too wide.
+
+    Nothing for a single case, which is told as it ends.
+    """
+    cells: dict[str, dict[str, list[Result]]] = {}
+    for one in report.results:
+        place = "/".join(part for part in (one.case.target, one.case.persona) if part)
+        cells.setdefault(place, {}).setdefault(one.case.test, []).append(one)
+    tests = list(dict.fromkeys(one.case.test for one in report.results))
+    if len(tests) * len(cells) < 2:
+        return
+    columns = [[("", ""), *((printable(test), "") for test in tests)]]
+    for place, of in cells.items():
+        columns.append([(printable(place), ""), *(_cell(of.get(test, [])) for test in tests)])
+    widths = [max(len(text) for text, _ in column) for column in columns]
+    if sum(widths) + 2 * len(widths) > width:
+        for place, of in cells.items():
+            yield f"{printable(place)}: {_cell([one for each in of.values() for one in each])[0]}"
+        return
+    for row in zip(*columns, strict=True):
+        yield "  ".join(
+            (ui.paint(text, sgr) if sgr else text) + " " * (wide - len(text))
+            for (text, sgr), wide in zip(row, widths, strict=True)
+        ).rstrip()
+
+
+def _cell(results: list[Result]) -> tuple[str, str]:
+    """Return what results came to, and the colour of the worst."""
+    if not results:
+        return "-", ""
+    worst = next((one for one in results if not one.good), results[0])
+    sgr = colour(worst.word) if worst.good else _BAD
+    words = Counter(told(one) for one in results)
+    if len(results) == 1:
+        return told(worst), sgr
+    return ", ".join(f"{number} {word}" for word, number in words.most_common()), sgr
 
 
 def count(report: Report) -> str:
