@@ -380,3 +380,29 @@ def test_results_inside_a_test_are_looked_at(place: Place) -> None:
         ("results/skipped", "skip"),
     ]
     assert place.nothing_is_left()
+
+
+def test_what_a_change_touches_is_run_again(place: Place) -> None:
+    place.script("a.sh", "exit 0")
+    place.script("b.sh", "exit 0")
+    place.spec("".join(f'[tests.{n}]\nscript = "{n}.sh"\ntargets = "arm"\n' for n in "ab"))
+    words = ("--watch", str(place.path), "--output", str(place.path / "out"))
+    with subprocess.Popen(
+        ["env", "--default-signal=INT", *place.command(*words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as child:
+        assert child.stdout
+        assert child.stdout.readline() == f"{place.path}/out/1\n".encode()
+        time.sleep(1.0)  # it may just begin to look
+        place.script("b.sh", "exit 5")
+        assert child.stdout.readline() == f"{place.path}/out/2\n".encode()
+        child.send_signal(signal.SIGINT)
+        assert child.wait(60) == 130
+    first, second = (
+        {one["name"]: one["verdict"] for one in json.loads(path.read_text())["results"]}
+        for path in (place.path / "out/1/results.json", place.path / "out/2/results.json")
+    )
+    assert first == {"arm/userdebug/a": "pass", "arm/userdebug/b": "pass"}
+    assert second == {"arm/userdebug/b": "fail"}
+    assert place.nothing_is_left()
