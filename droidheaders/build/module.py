@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,14 +68,11 @@ def mirror(source: Path, build: Path) -> None:
     So the source stays clean with every kernel; make has MO= since 6.13. What was removed from the
     source goes from there too. Raises UsageError where a file of somebody else's is in the way.
     """
-    top = build.resolve()
-    for place, inner, files in os.walk(source, followlinks=True):
-        inner[:] = [name for name in inner if _is_followed(Path(place, name), top)]
-        target = build / Path(place).relative_to(source)
-        target.mkdir(parents=True, exist_ok=True)
-        for name in files:
-            if not _PRODUCT.fullmatch(name) and Path(place, name).exists():
-                _link(Path(place, name), target / name)
+    build.mkdir(parents=True, exist_ok=True)
+    for path in sources(source, build):
+        target = build / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _link(path, target)
     for place, inner, files in os.walk(build):
         for name in [*inner, *files]:
             path = Path(place, name)
@@ -83,7 +80,17 @@ def mirror(source: Path, build: Path) -> None:
                 path.unlink()
 
 
-def _is_followed(path: Path, top: Path) -> bool:
+def sources(directory: Path, build: Path | None = None) -> Iterator[Path]:
+    """Yield the files below a module's directory that were not built there, nor are in `build`."""
+    top = build.resolve() if build else None
+    for place, inner, files in os.walk(directory, followlinks=True):
+        inner[:] = [name for name in inner if _is_followed(Path(place, name), top)]
+        for name in files:
+            if not _PRODUCT.fullmatch(name) and Path(place, name).exists():
+                yield Path(place, name)
+
+
+def _is_followed(path: Path, top: Path | None) -> bool:
     """Tell whether a directory is mirrored: no product, not the mirror, no link to above itself."""
     found = path.resolve()
     return not (_PRODUCT.fullmatch(path.name) or found == top or found in path.absolute().parents)

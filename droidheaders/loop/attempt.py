@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -15,12 +17,15 @@ from droidheaders.errors import DeviceLostError, DroidheadersError, NoDeviceErro
 from droidheaders.guest import image, recipes
 from droidheaders.guest.boot import StartError
 from droidheaders.loop import known, since
+from droidheaders.loop.builds import Builds
 from droidheaders.loop.complaints import complaints
 from droidheaders.loop.kept import Kept
 from droidheaders.loop.kinds import Run
+from droidheaders.loop.making import Making, log_of
 from droidheaders.loop.plan import Plan
 from droidheaders.loop.results import Attempt, Case, Complaint, Subtest
 from droidheaders.loop.sites import Site, Sites
+from droidheaders.loop.watchdog import Watchdog
 from droidheaders.run import loss
 from droidheaders.run.verdict import Verdict, of_error
 from droidheaders.surviving import console_of
@@ -28,7 +33,13 @@ from droidheaders.ui import printable
 
 T = TypeVar("T")
 
-_FILES = {"kernel": "kernel.log", "console": "console.log", "stdout": "stdout", "stderr": "stderr"}
+_FILES = {
+    "kernel": "kernel.log",
+    "console": "console.log",
+    "stdout": "stdout",
+    "stderr": "stderr",
+    "build": "build.log",
+}
 
 
 class Runner:
@@ -45,6 +56,8 @@ class Runner:
         self._targets = {target.name: target for target in plan.targets}
         self._tests = {test.name: test for test in plan.tests}
         self._known = known.load(plan.allow, plan.deny)
+        self._directory = plan.path.resolve().parent
+        self._builds = Builds(cache, self._directory, self._stopped)
 
     def prepare(self) -> None:
         """Set up the images that are booted; raises what that does."""
@@ -69,7 +82,7 @@ class Runner:
         except StartError as error:  # whether in time or not: no test has run
             verdict = Verdict("infra", error.message, error.hint)
         except DroidheadersError as error:
-            verdict = of_error(error)
+            verdict = replace(of_error(error), log=tuple(getattr(error, "__notes__", ())))
         if self._stopped.is_set():
             verdict = Verdict(None, "it was interrupted")
         verdict = one.judged(verdict)
@@ -97,6 +110,7 @@ class _One:
         self._timeout = self._test.timeout or runner._plan.timeout
         self._overran = self._gone = False
         self._console = ""
+        self._watchdog: Watchdog | None = None
         self.kernel = self.serial = ""
         self.status: int | None = None
         self.times: dict[str, float] = {}
@@ -105,6 +119,10 @@ class _One:
 
     def run(self) -> Verdict:
         """Run the test on a site of its own, and return what it says of itself."""
+        build = self._test.build
+        if build and not build.for_kernel:  # before a guest is there, which would wait for it
+            log = log_of(self._place)
+            self._timed("build", lambda: self._runner._builds.step(build, None, os.environ, log))
         begun = time.monotonic()
         with self._runner._sites.of(self._target, self._case.persona) as site:
             self.times["guest" if site.guest else "device"] = time.monotonic() - begun
@@ -112,12 +130,11 @@ class _One:
             self.kernel = printable(site.device.shell("uname -r").stdout.decode().strip())
             before = len(site.console())
             moment = b"" if site.guest else self._moment(site)
-            watchdog = threading.Timer(self._timeout, self._overrun, [site])
-            watchdog.start()
+            self._watchdog = Watchdog(self._timeout, lambda: self._overrun(site))
             try:
-                return self._ran(site) if site.guest else self._ran_on(site)
+                with self._watchdog:
+                    return self._ran(site) if site.guest else self._ran_on(site)
             finally:
-                watchdog.cancel()
                 self._keep_logs(site, before, moment)
 
     def _ran_on(self, site: Site) -> Verdict:
@@ -138,18 +155,17 @@ class _One:
     def _ran(self, site: Site) -> Verdict:
         if self._runner._stopped.is_set():
             return Verdict(None, "it was interrupted")
-        plan, cache = self._runner._plan, self._runner._cache
-        directory = plan.path.resolve().parent
+        runner = self._runner
         run = Run(
             self._test,
             site,
             self._place,
-            cache,
+            Making(self._test, site, self._place, runner._cache, runner._builds, self._timed),
             self._timed,
-            directory,
+            runner._directory,
             self._timeout,
-            self._runner._stopped,
-            lambda splat: bool(self._runner._known.allows(splat, self.kernel)),
+            runner._stopped,
+            lambda splat: bool(runner._known.allows(splat, self.kernel)),
         )
         try:
             return run.verdict()
@@ -159,7 +175,8 @@ class _One:
     def _timed(self, what: str, action: Callable[[], T]) -> T:
         begun = time.monotonic()
         try:
-            return action()
+            with self._watchdog.paused() if self._watchdog and what == "build" else nullcontext():
+                return action()
         finally:
             self.times[what] = self.times.get(what, 0.0) + time.monotonic() - begun
 

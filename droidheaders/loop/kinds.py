@@ -8,19 +8,17 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from droidheaders import building, collecting, environment, inserting, running
-from droidheaders.build import bpf as programs
-from droidheaders.cache import Bundle, Cache
-from droidheaders.errors import DroidheadersError
+from droidheaders import inserting, running
+from droidheaders.cache import Cache
 from droidheaders.loop import hosting, ktap
 from droidheaders.loop.kept import Kept
+from droidheaders.loop.making import Making, Timed
 from droidheaders.loop.plan import Test
 from droidheaders.loop.results import Subtest
 from droidheaders.loop.sites import Site
 from droidheaders.loop.tally import tallied
-from droidheaders.pulling import pull
 from droidheaders.run.execution import execute
 from droidheaders.run.job import Job
 from droidheaders.run.module import ModuleJob
@@ -37,13 +35,6 @@ T = TypeVar("T")
 _SKIP = 4  # KSFT_SKIP, tools/testing/selftests/kselftest.h
 
 
-class Timed(Protocol):
-    """Runs a part of an attempt, and notes how long it took."""
-
-    def __call__(self, what: str, action: Callable[[], T]) -> T:
-        """Return what `action` returns."""
-
-
 @dataclass
 class Run:
     """One run of a test on a site; what it writes goes to `place`, `status` is its exit status.
@@ -56,7 +47,7 @@ class Run:
     test: Test
     site: Site
     place: Path
-    cache: Cache
+    making: Making
     time: Timed
     directory: Path
     timeout: float
@@ -90,35 +81,9 @@ class Run:
             return replace(verdict, word="fail", message="there are no KTAP results in the log")
         return tallied(verdict, parsed)
 
-    @property
-    def source(self) -> Path:
-        """What the test is made of, where it is not a command."""
-        assert self.test.source is not None
-        return self.test.source
-
-    def _headers(self) -> Bundle:
-        return self.time("headers", lambda: pull(self.site.device, self.cache)).bundle
-
-    def _with_symbols(self) -> Bundle:
-        """Return the bundle, with the CRCs of symbols as far as they are to be had."""
-        bundle, device, image = self._headers(), self.site.device, self.site.kernel
-
-        def collect() -> None:
-            if image:
-                collecting.know_image(self.cache, bundle, image)
-                return
-            with suppress(DroidheadersError):  # building says what is missing then
-                collecting.pull_tables(device, self.cache, bundle, modules=True, image=True)
-
-        self.time("symvers", collect)
-        return bundle
-
     def _bpf(self) -> Verdict:
-        program = self.source
-        if program.suffix == ".c":
-            program = self._compiled(self._headers())
         job = Job(
-            program,
+            self.making.object(),
             variables=self.test.variables,
             triggers=self.test.triggers,
             expect=self.test.expect,
@@ -133,28 +98,13 @@ class Run:
 
             return self._ran(lambda: running.run_bpf(self.site.device, job, show, self._cache))
 
-    def _compiled(self, bundle: Bundle) -> Path:
-        jobs = programs.outputs([self.source], self.place)
-
-        def build() -> Path:
-            compiler = programs.Compiler.of(bundle, self.cache, [self.source], [])
-            [built] = programs.build(compiler, jobs)
-            (self.place / "stderr").write_text(built.said)
-            if built.error is not None:
-                raise built.error
-            return built.output
-
-        return self.time("build", build)
-
     def _kunit(self) -> Verdict:
         # KUnit runs a module's suites before its insmod ends, lib/kunit/test.c.
         return self._told(lambda: self._module(patience=self.timeout), needed=True)
 
     def _module(self, patience: float = ModuleJob.patience) -> Verdict:
-        is_source = self.source.is_dir()
-        modules = self._built(self._with_symbols()) if is_source else (self.source,)
         job = ModuleJob(
-            (*self.test.more, *modules),
+            self.making.modules(),
             parameters=self.test.parameters,
             expect=self.test.expect,
             triggers=self.test.triggers,
@@ -170,22 +120,13 @@ class Run:
 
             return self._ran(lambda: inserting.run_module(self.site.device, job, show, self._cache))
 
-    def _built(self, bundle: Bundle) -> tuple[Path, ...]:
-        output = self.place / "module"
-        output.mkdir()
-        with Kept(self.place / "stderr") as said:
-            order = building.Order(self.source, output)
-
-            def build() -> building.Built:
-                return building.build(self.cache, bundle, order, said.line)
-
-            return self.time("build", build).modules
-
     def _script(self) -> Verdict:
+        file = self.making.file()
+
         def run(write: Callable[[Piece], None]) -> int:
             return execute(
                 self.site.device,
-                self.source,
+                file,
                 self.test.arguments,
                 write,
                 stdin=None,
@@ -194,10 +135,10 @@ class Run:
             )
 
         self.status = self._written(run)
-        return self._of_status(f"{self.source.name} on {self.site.device.name}")
+        return self._of_status(f"{file.name} on {self.site.device.name}")
 
     def _host(self) -> Verdict:
-        variables = {**os.environ, **self._variables()}
+        variables = {**os.environ, **self.making.variables()}
         variables.pop("ADB_SERVER_SOCKET", None)  # which adb takes before the others
 
         def run(write: Callable[[Piece], None]) -> int | None:
@@ -220,20 +161,6 @@ class Run:
         with Kept(self.place / "stdout") as out, Kept(self.place / "stderr") as err:
             return self._ran(lambda: run(lambda one: (err if one.error else out).write(one.data)))
 
-    def _variables(self) -> dict[str, str]:
-        """Return what the command finds the device, and the headers of its kernel, by."""
-        device = self.site.device
-        at = device.server.endpoint
-        found = {
-            "DROIDHEADERS_SERIAL": device.serial,
-            "ANDROID_SERIAL": device.serial,
-            "ANDROID_ADB_SERVER_ADDRESS": at.host,
-            "ANDROID_ADB_SERVER_PORT": str(at.port),
-        }
-        with suppress(DroidheadersError):  # a test may well do without headers
-            found |= environment.of_bundle(self.cache, self._with_symbols()).exported
-        return found
-
     def _of_status(self, what: str) -> Verdict:
         if self.status == 0:
             return Verdict("pass", f"{what} ended with status 0")
@@ -245,4 +172,4 @@ class Run:
         return self.time("run", run)
 
     def _cache(self) -> Cache:
-        return self.cache
+        return self.making.cache

@@ -1,4 +1,4 @@
-"""What is to be run: targets and tests. Data alone."""
+"""What is to be run: targets, tests, and the steps that build what they need. Data alone."""
 
 from __future__ import annotations
 
@@ -31,6 +31,21 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Build:
+    """A step on this host: `run` leaves files in $OUT, anew when a file of `inputs` has changed.
+
+    `inputs` are patterns of files, relative to the spec as all is. With `for_kernel` it is run for
+    each kernel, with KDIR and the like in its environment. `timeout` is in seconds.
+    """
+
+    name: str
+    run: str
+    inputs: tuple[str, ...]
+    for_kernel: bool = False
+    timeout: float = 600.0
+
+
+@dataclass(frozen=True)
 class Test:
     """What is run on a target, and what it must say.
 
@@ -38,7 +53,8 @@ class Test:
     the device, which gets `arguments`. `more` are modules, .ko, that are inserted with it.
     `command` is what runs on the host, for `host`. `user` is as whom it is run there, None for root
     where there is root. `seconds` is how long it is watched, `timeout` how long all of it may take,
-    None for the plan's. `targets` are the only ones it is for, where there are any.
+    None for the plan's. `targets` are the only ones it is for, where there are any. `build` is the
+    step it needs, if it needs one; then `source` and `more` are relative to what that has left.
     """
 
     name: str
@@ -55,6 +71,7 @@ class Test:
     timeout: float | None = None
     user: User | None = None
     targets: tuple[str, ...] = ()
+    build: Build | None = None
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 
 from droidheaders.guest import recipes, userland
 from droidheaders.guest.guest import DEFAULT_PERSONA
-from droidheaders.loop.plan import Plan, Target, Test, TestKind, User
+from droidheaders.loop.plan import Build, Plan, Target, Test, TestKind, User
 from droidheaders.loop.table import Table, listed, read
 from droidheaders.ui import printable
 
@@ -33,7 +34,8 @@ def load(path: Path) -> Plan:
     table = read(path)
     personas = table.texts("personas") or (DEFAULT_PERSONA,)
     targets = tuple(_target(name, one, personas) for name, one in table.tables("targets"))
-    tests = tuple(_test(name, one, targets) for name, one in table.tables("tests"))
+    builds = {name: _build(name, one) for name, one in table.tables("builds")}
+    tests = tuple(_test(name, one, targets, builds) for name, one in table.tables("tests"))
     timeout = table.number("timeout") or Plan.timeout
     allow, deny = table.files("allow"), table.files("deny")
     table.close()
@@ -74,7 +76,23 @@ def _target(name: str, table: Table, personas: tuple[str, ...]) -> Target:
     return target
 
 
-def _test(name: str, table: Table, targets: tuple[Target, ...]) -> Test:
+def _build(name: str, table: Table) -> Build:
+    run, inputs = table.text("run"), table.texts("inputs")
+    if not run:
+        raise table.wrong("run", "is missing: the command that builds, and leaves files in $OUT")
+    if not inputs or any(one.startswith("/") for one in inputs):
+        raise table.wrong(
+            "inputs", "are the files it is built from, relative to the spec: name them"
+        )
+    timeout = table.number("timeout") or Build.timeout
+    build = Build(name, run, inputs, table.flag("for-kernel"), timeout)
+    table.close()
+    return build
+
+
+def _test(
+    name: str, table: Table, targets: tuple[Target, ...], builds: Mapping[str, Build]
+) -> Test:
     kinds = [kind for kind in _KINDS if kind in table.left]
     if len(kinds) != 1:
         why = f"is two kinds of test: {' and '.join(kinds)}" if kinds else "has nothing to run"
@@ -87,6 +105,11 @@ def _test(name: str, table: Table, targets: tuple[Target, ...]) -> Test:
         for key in ("set", "expect", "trigger", "param", "arguments")
         if key in takes
     }
+    build = None
+    if named := table.text("build"):
+        if named not in builds:
+            raise table.wrong("build", f"is {printable(named)}, which is no build")
+        build = builds[named]
     only = table.texts("targets")
     for one in only:
         if one not in [target.name for target in targets]:
@@ -94,9 +117,9 @@ def _test(name: str, table: Table, targets: tuple[Target, ...]) -> Test:
     test = Test(
         name,
         kind,
-        source=None if command else table.file(kind),
+        source=None if command else table.file(kind, there=build is None),
         command=command,
-        more=table.files("more") if "more" in takes else (),
+        more=table.files("more", there=build is None) if "more" in takes else (),
         arguments=found.get("arguments", ()),
         parameters=found.get("param", ()),
         variables=found.get("set", ()),
@@ -106,6 +129,7 @@ def _test(name: str, table: Table, targets: tuple[Target, ...]) -> Test:
         timeout=table.number("timeout"),
         user=_user(table) if "user" in takes else None,
         targets=only,
+        build=build,
     )
     table.close()
     return test

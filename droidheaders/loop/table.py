@@ -60,16 +60,27 @@ class Table:
         value = self.take(key, what, lambda v: type(v) is int and v >= least, None)
         return None if value is None else int(value)
 
-    def file(self, key: str) -> Path | None:
-        """Return what the name of a file means, from where this one is; it is there."""
+    def flag(self, key: str) -> bool:
+        """Return whether it is true."""
+        return bool(self.take(key, "true or false", lambda v: isinstance(v, bool), default=False))
+
+    def file(self, key: str, *, there: bool = True) -> Path | None:
+        """Return what the name of a file means, from where this one is; it is there.
+
+        One that is not to be `there` yet is returned as it stands, and leads to no place above.
+        """
         name = self.text(key)
-        return self._there(key, name) if name else None
+        return self._file(key, name, there=there) if name else None
 
-    def files(self, key: str) -> tuple[Path, ...]:
+    def files(self, key: str, *, there: bool = True) -> tuple[Path, ...]:
         """Return what a list of files' names means, as `file` does."""
-        return tuple(self._there(key, name) for name in self.texts(key))
+        return tuple(self._file(key, name, there=there) for name in self.texts(key))
 
-    def _there(self, key: str, name: str) -> Path:
+    def _file(self, key: str, name: str, *, there: bool) -> Path:
+        if not there:
+            if name.startswith("/") or ".." in Path(name).parts:
+                raise self.wrong(key, "is not below what its build leaves")
+            return Path(name)
         path = self.path.parent / name
         if not path.exists():
             raise self.wrong(key, f"is not there: {printable(str(path), 500)}")
